@@ -1,0 +1,215 @@
+import { Readable } from 'node:stream'
+import type { MultipartFile, MultipartValue } from '@fastify/multipart'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { presentFile, presentList } from '../contract/present.ts'
+import { presentEstimate } from '../contract/present-figures.ts'
+import { parse } from '../contract/refusal.ts'
+import { contentQuery, estimateQuery, listFilesQuery } from '../contract/schemas.ts'
+import type { StoredFile } from '../domain/file.ts'
+import {
+  EXPIRES_AFTER_SECONDS_MAX,
+  EXPIRES_AFTER_SECONDS_MIN,
+  FILENAME_CHARACTERS_MAX,
+  FORM_FIELD_BYTES_MAX,
+  FORM_PARTS_MAX,
+} from '../domain/limits.ts'
+import type { LineContent, Service, Upload } from '../engine/service.ts'
+import { RefusedError } from '../lib/errors.ts'
+import { isTagAmong, readRange } from './byte-range.ts'
+import { unknownFile } from './errors.ts'
+import { idOf, tenantOf } from './request-facts.ts'
+
+export function addFileRoutes(app: FastifyInstance, service: Service): void {
+  app.post('/v1/files', async (request) => presentFile(await receive(request, service)))
+
+  app.get('/v1/files', async (request) => {
+    const query = parse(listFilesQuery, request.query)
+    const page = await service.listFiles(tenantOf(request), {
+      limit: query.limit,
+      order: query.order,
+      after: query.after ?? null,
+      purpose: query.purpose ?? null,
+    })
+    return presentList(page.items.map(presentFile), page.hasMore)
+  })
+
+  app.get('/v1/files/:id', async (request) => {
+    const file = await service.getFile(tenantOf(request), idOf(request))
+    if (file === null) throw unknownFile(idOf(request))
+    return presentFile(file)
+  })
+
+  app.delete('/v1/files/:id', async (request) => {
+    const id = idOf(request)
+    if (!(await service.deleteFile(tenantOf(request), id))) throw unknownFile(id)
+    return { id, object: 'file', deleted: true }
+  })
+
+  app.get('/v1/files/:id/content', async (request, reply) => {
+    const query = parse(contentQuery, request.query)
+    const skip = query.skip ?? query.offset
+    if (query.order === 'input')
+      return sendLines(reply, await service.openInputOrder(tenantOf(request), idOf(request)), idOf(request))
+    if (skip !== undefined)
+      return sendLines(reply, await service.openLines(tenantOf(request), idOf(request), skip), idOf(request))
+    return sendBytes(request, reply, service)
+  })
+
+  app.get('/v1/files/:id/findings', async (request, reply) => {
+    const findings = await service.openFindings(tenantOf(request), idOf(request))
+    if (findings === null) throw unknownFile(idOf(request))
+    return reply.type('application/x-ndjson').send(Readable.from(findings, { objectMode: false }))
+  })
+
+  app.get('/v1/files/:id/cost-estimate', async (request) => {
+    const window = parse(estimateQuery, request.query).completion_window
+    const estimate = await service.estimateCost(tenantOf(request), idOf(request), window)
+    if (estimate === null) throw unknownFile(idOf(request))
+    return presentEstimate(estimate)
+  })
+}
+
+type Form = { filename: string | null; fields: Map<string, string> }
+
+/** Takes the parts in the order they come; what the fields say is judged once all are there. */
+async function receive(request: FastifyRequest, service: Service): Promise<StoredFile> {
+  if (!request.isMultipart()) {
+    throw new RefusedError(
+      'invalid_request',
+      "Upload a file as multipart/form-data with the fields 'purpose' and 'file'.",
+    )
+  }
+  const form: Form = { filename: null, fields: new Map() }
+  let upload: Upload | null = null
+  try {
+    for await (const part of request.parts({
+      limits: { parts: FORM_PARTS_MAX, fieldSize: FORM_FIELD_BYTES_MAX, fileSize: Number.POSITIVE_INFINITY },
+    })) {
+      if (part.type === 'field') takeField(form, part)
+      else if (part.fieldname !== 'file' || upload !== null) throw unexpected(part.fieldname)
+      else {
+        upload = await service.beginUpload(tenantOf(request))
+        form.filename = await takeFile(part, upload)
+      }
+    }
+    if (upload === null || form.filename === null)
+      throw new RefusedError('invalid_request', "'file' is a required property")
+    const purpose = form.fields.get('purpose')
+    if (purpose === undefined) throw new RefusedError('invalid_purpose', "'purpose' is a required property")
+    const expiresAfterSeconds = readExpiry(form.fields)
+    const finished = upload
+    upload = null
+    return await finished.finish({ filename: form.filename, purpose, expiresAfterSeconds })
+  } catch (thrown) {
+    await upload?.abort()
+    throw thrown
+  }
+}
+
+async function takeFile(part: MultipartFile, upload: Upload): Promise<string> {
+  for await (const chunk of part.file) await upload.write(chunk)
+  const name = part.filename ?? ''
+  if (name.length > FILENAME_CHARACTERS_MAX) {
+    throw new RefusedError(
+      'invalid_request',
+      `The file name has ${name.length} characters, at most ${FILENAME_CHARACTERS_MAX} are possible.`,
+    )
+  }
+  return name
+}
+
+const FIELDS: ReadonlySet<string> = new Set(['purpose', 'expires_after[anchor]', 'expires_after[seconds]'])
+
+function takeField(form: Form, part: MultipartValue): void {
+  if (!FIELDS.has(part.fieldname)) throw unexpected(part.fieldname)
+  form.fields.set(part.fieldname, String(part.value))
+}
+
+function unexpected(name: string): RefusedError {
+  return new RefusedError(
+    'invalid_request',
+    `Additional properties are not allowed ('${name.slice(0, 100)}' was unexpected)`,
+  )
+}
+
+function readExpiry(fields: ReadonlyMap<string, string>): number | null {
+  const anchor = fields.get('expires_after[anchor]')
+  const text = fields.get('expires_after[seconds]')
+  if (anchor === undefined && text === undefined) return null
+  if (anchor !== 'created_at') {
+    throw new RefusedError(
+      'invalid_value',
+      `Invalid value: '${anchor ?? ''}'. Supported values are: 'created_at'.`,
+      { param: 'expires_after.anchor' },
+    )
+  }
+  const value = Number(text)
+  if (
+    text === undefined ||
+    !/^\d+$/.test(text) ||
+    value < EXPIRES_AFTER_SECONDS_MIN ||
+    value > EXPIRES_AFTER_SECONDS_MAX
+  ) {
+    throw new RefusedError(
+      'invalid_value',
+      `Invalid 'expires_after.seconds': expected an integer from ${EXPIRES_AFTER_SECONDS_MIN} to ${EXPIRES_AFTER_SECONDS_MAX}, but got '${(text ?? '').slice(0, 40)}' instead.`,
+      { param: 'expires_after.seconds' },
+    )
+  }
+  return value
+}
+
+async function sendBytes(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  service: Service,
+): Promise<FastifyReply> {
+  const content = await service.openContent(tenantOf(request), idOf(request))
+  if (content === null) throw unknownFile(idOf(request))
+  // The bytes of a file only grow, so its id and length name them.
+  const tag = `"${content.file.id}-${content.bytes}"`
+  describe(reply, content.file).header('etag', tag).header('accept-ranges', 'bytes')
+  if (content.file.kind !== 'input') reply.header('x-incomplete', String(content.isIncomplete))
+  if (isTagAmong(request.headers['if-none-match'], tag)) return reply.code(304).send()
+  const ifRange = request.headers['if-range']
+  const range =
+    ifRange === undefined || ifRange === tag
+      ? readRange(request.headers.range, content.bytes)
+      : { kind: 'whole' as const }
+  if (range.kind === 'unsatisfiable') {
+    return reply
+      .code(416)
+      .header('content-range', `bytes */${content.bytes}`)
+      .header('content-length', 0)
+      .send()
+  }
+  const { start, end } = range.kind === 'part' ? range : { start: 0, end: content.bytes }
+  if (range.kind === 'part')
+    reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${content.bytes}`)
+  return sendStream(reply, { bytes: end - start, body: () => content.read({ start, end }) })
+}
+
+function sendLines(reply: FastifyReply, content: LineContent | null, id: string): FastifyReply {
+  if (content === null) throw unknownFile(id)
+  describe(reply, content.file)
+    .header('x-incomplete', String(content.isIncomplete))
+    .header('x-last-line', content.lastLine)
+  return sendStream(reply, { bytes: content.bytes, body: () => content.body })
+}
+
+function sendStream(
+  reply: FastifyReply,
+  content: { bytes: number; body: () => AsyncIterable<Uint8Array> },
+): FastifyReply {
+  reply.header('content-length', content.bytes)
+  if (content.bytes === 0 || reply.request.method === 'HEAD') return reply.send('')
+  return reply.send(Readable.from(content.body(), { objectMode: false }))
+}
+
+function describe(reply: FastifyReply, file: StoredFile): FastifyReply {
+  const plain = file.filename.replaceAll(/[^\x20-\x7e]|["\\]/g, '_')
+  const exact = plain === file.filename ? '' : `; filename*=UTF-8''${encodeURIComponent(file.filename)}`
+  return reply
+    .type('application/octet-stream')
+    .header('content-disposition', `attachment; filename="${plain}"${exact}`)
+}

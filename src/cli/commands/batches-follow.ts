@@ -1,0 +1,126 @@
+/** Watches batches with progress on stderr, and says at the end how they came out. Used by `watch` and by `run --watch`. */
+import { type Client, isPassing, UnreachableError } from '../../client/client.ts'
+import type { WireBatch } from '../../contract/wire.ts'
+import { errorFacts } from '../cli-error.ts'
+import type { CommandContext } from '../command.ts'
+import { exitCode } from '../exit-codes.ts'
+import { formatCount, formatNumber } from '../format.ts'
+import { createBars, createLines, type Display, type DisplayOptions, noDisplay } from '../progress-display.ts'
+import { nextCommands, summaryLines } from '../summary.ts'
+import { type Allowance, exitCodeOf, firstThatApplies, standingOf } from '../summary-outcome.ts'
+import { startWatch, type Watched } from '../watch.ts'
+import { summaryFacts } from './batches-facts.ts'
+import { batchView, emphasised, pasteable } from './batches-options.ts'
+
+export type FollowOptions = {
+  context: CommandContext
+  client: Client
+  allowance: Allowance | null
+  /** As they were made: shown where nothing later is known. */
+  created?: readonly WireBatch[]
+}
+
+/** Guess: a server that says nothing for so long has lost the question; it is asked again. */
+const ANSWER_MS_MAX = 30_000
+/** Guess: batches that are told of one by one. */
+const SUMMARIES_MAX = 12
+
+/** @returns the exit code */
+export async function follow(ids: readonly string[], options: FollowOptions): Promise<number> {
+  const { context, client } = options
+  const watch = startWatch(ids, {
+    getBatch: (id, signal) => getWithin(client, id, signal),
+    isPassing,
+    signal: context.signal,
+    onChange: () => display.changed(),
+  })
+  const display = createDisplay(context, { views: watch.views })
+  let watched: Watched[]
+  try {
+    watched = await watch.finished
+  } catch (thrown) {
+    if (!context.signal.aborted) throw thrown
+    display.end()
+    const known = new Map((options.created ?? []).map((batch) => [batch.id, batch]))
+    for (const batch of watch.known()) known.set(batch.id, batch)
+    if (context.output.format !== 'table') context.output.rows([...known.values()], batchView(context.output))
+    sayDetached(ids, context)
+    return exitCode('interrupted')
+  }
+  display.end()
+  return report(watched, options)
+}
+
+async function getWithin(client: Client, id: string, signal: AbortSignal): Promise<WireBatch> {
+  const limit = AbortSignal.timeout(ANSWER_MS_MAX)
+  try {
+    return await client.batches.get(id, AbortSignal.any([signal, limit]))
+  } catch (thrown) {
+    if (!limit.aborted || signal.aborted) throw thrown
+    throw new UnreachableError(client.baseUrl, `no answer within ${ANSWER_MS_MAX / 1_000} s`)
+  }
+}
+
+function createDisplay({ output }: CommandContext, options: DisplayOptions): Display {
+  if (output.isQuiet) return noDisplay
+  if (output.isTerminal)
+    return createBars(output.stderr, { ...options, isColoured: output.stderr.hasColors?.() ?? false })
+  return createLines((line) => output.say(line), { ...options, now: Date.now })
+}
+
+function sayDetached(ids: readonly string[], context: CommandContext): void {
+  const { output } = context
+  output.warn(
+    `Stopped watching. ${ids.length === 1 ? 'The batch keeps' : 'The batches keep'} running on the server.`,
+  )
+  output.warn(`  come back: ${pasteable(['batches', 'watch', ...ids])}`)
+  for (const id of ids.slice(0, SUMMARIES_MAX))
+    output.warn(`  cancel:    ${pasteable(['batches', 'cancel', id])}`)
+}
+
+async function report(watched: readonly Watched[], options: FollowOptions): Promise<number> {
+  const { context, client, allowance } = options
+  const { output, signal } = context
+  const ended = watched.flatMap((one) => (one.kind === 'ended' ? [one.batch] : []))
+  output.rows(ended, batchView(output))
+  for (const batch of tellWorth(ended)) {
+    const [first = '', ...more] = summaryLines(await summaryFacts(client, batch, signal))
+    output.say(['', emphasised(first, context), ...more].join('\n'))
+  }
+  if (ended.length > 1) output.say(`\n${totalWords(ended)}`)
+  const next = nextCommands(ended).map((words) => pasteable(words))
+  if (next.length > 0) output.say(['', 'Next:', ...next.map((command) => `  ${command}`)].join('\n'))
+  return firstThatApplies(
+    watched.map((one) => {
+      if (one.kind === 'ended') return exitCodeOf(standingOf(one.batch), allowance)
+      const facts = errorFacts(one.thrown)
+      output.warn(`${one.id}: ${facts.message}`)
+      return facts.exitCode
+    }),
+  )
+}
+
+/** All of them while they are few; else those first that did not go well. */
+function tellWorth(batches: readonly WireBatch[]): WireBatch[] {
+  const isClean = (batch: WireBatch): boolean => exitCodeOf(standingOf(batch), null) === exitCode('ok')
+  const sorted =
+    batches.length <= SUMMARIES_MAX
+      ? batches
+      : batches.toSorted((a, b) => Number(isClean(a)) - Number(isClean(b)))
+  return sorted.slice(0, SUMMARIES_MAX)
+}
+
+function totalWords(batches: readonly WireBatch[]): string {
+  const sums = { total: 0, succeeded: 0, failed: 0, unanswered: 0, missing: 0 }
+  for (const batch of batches) {
+    const standing = standingOf(batch)
+    sums.total += standing.total
+    sums.succeeded += standing.succeeded
+    sums.failed += standing.failed
+    sums.unanswered += standing.unanswered
+    sums.missing += standing.missing
+  }
+  const { total, succeeded, failed, unanswered, missing } = sums
+  const rest = unanswered === 0 ? '' : ` ${formatCount(unanswered)} not run,`
+  return `${formatNumber(batches.length, 'batch', 'batches')}: ${formatCount(succeeded)} succeeded, ${formatCount(failed)} failed,${rest} ${formatCount(missing)} missing of ${formatNumber(total, 'request')}`
+}

@@ -1,0 +1,104 @@
+/** Commands that run and look after a server, as data. */
+import type { CommandSpec } from '../command.ts'
+
+const nameArgument = { name: 'name', help: 'Name of the upstream' }
+
+export const serverCommands: readonly CommandSpec[] = [
+  {
+    path: ['serve'],
+    summary: 'Run the server and the engine on this machine',
+    arguments: [],
+    options: [
+      {
+        flags: '--host <host>',
+        help: 'Address to listen on (default: 127.0.0.1; any other address needs a key)',
+      },
+      { flags: '--port <port>', help: 'Port to listen on (default: 4111, or the next free one)' },
+      { flags: '--data-dir <folder>', help: 'Where everything is kept' },
+      { flags: '--config <file>', help: 'Configuration file (TOML)' },
+      { flags: '--require-key', help: 'Demand a key on loopback too' },
+      { flags: '--sim', help: 'Serve the simulated model' },
+      { flags: '--no-sim', help: 'Never serve the simulated model' },
+    ],
+    examples: ['dw serve', 'dw serve --port 8080 --data-dir ./data', 'dw serve --config dw.toml'],
+    load: () => import('./serve.ts'),
+  },
+  {
+    path: ['upstream', 'add'],
+    summary: 'Put an engine behind the server',
+    arguments: [
+      { name: 'url', help: 'Base URL of an OpenAI-compatible API, such as http://localhost:8000/v1' },
+    ],
+    options: [
+      { flags: '--name <name>', help: 'Name to call it by (default: from the URL)' },
+      { flags: '--key-env <variable>', help: 'Environment variable that holds its key' },
+      { flags: '--key-file <file>', help: 'File that holds its key' },
+      { flags: '--concurrency <n>', help: 'Requests in flight per model (default: 64)' },
+    ],
+    examples: [
+      'dw upstream add http://localhost:8000/v1',
+      'dw upstream add https://api.openai.com/v1 --key-env OPENAI_API_KEY --concurrency 16',
+    ],
+    load: () => import('./upstream-add.ts'),
+  },
+  {
+    path: ['upstream', 'list'],
+    summary: 'List the engines, their state and models',
+    arguments: [],
+    options: [],
+    examples: ['dw upstream list', 'dw upstream list --json'],
+    load: () => import('./upstream-list.ts'),
+  },
+  {
+    path: ['upstream', 'remove'],
+    summary: 'Take an engine away',
+    arguments: [nameArgument],
+    options: [],
+    examples: ['dw upstream remove localhost-8000', 'dw upstream remove openai --quiet'],
+    load: () => import('./upstream-remove.ts'),
+  },
+  {
+    path: ['upstream', 'test'],
+    summary: 'Ask an engine for its models now',
+    arguments: [nameArgument],
+    options: [],
+    examples: ['dw upstream test localhost-8000', 'dw upstream test openai --json'],
+    load: () => import('./upstream-test.ts'),
+  },
+  {
+    path: ['keys', 'create'],
+    summary: 'Make a key; it is shown once',
+    arguments: [],
+    options: [
+      { flags: '--name <name>', help: 'What it is for' },
+      { flags: '--tenant <tenant>', help: 'Whose files and batches it sees (default: a new tenant)' },
+      { flags: '--expires-in <duration>', help: 'For example 30d or 12h (default: never)' },
+    ],
+    examples: ['dw keys create --name ci', 'dw keys create --name laptop --tenant local --expires-in 30d'],
+    load: () => import('./keys-create.ts'),
+  },
+  {
+    path: ['keys', 'list'],
+    summary: 'List keys without their secrets',
+    arguments: [],
+    options: [],
+    examples: ['dw keys list', 'dw keys list --json'],
+    load: () => import('./keys-list.ts'),
+  },
+  {
+    path: ['keys', 'revoke'],
+    summary: 'Make a key worthless at once',
+    arguments: [{ name: 'id', help: 'Id of the key' }],
+    options: [{ flags: '-y, --yes', help: 'Do not ask' }],
+    examples: ['dw keys revoke key_abc123', 'dw keys revoke key_abc123 --yes'],
+    load: () => import('./keys-revoke.ts'),
+  },
+  {
+    path: ['models', 'list'],
+    summary: 'List the models that can be asked',
+    arguments: [],
+    options: [],
+    examples: ['dw models list', 'dw models list --json'],
+    load: () => import('./models-list.ts'),
+  },
+]

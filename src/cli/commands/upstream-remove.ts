@@ -1,0 +1,12 @@
+import type { CommandContext, CommandInput } from '../command.ts'
+import { argument } from './input.ts'
+
+export async function run(context: CommandContext, input: CommandInput): Promise<number> {
+  const name = argument(input, 0)
+  const removed = await (await context.admin()).admin.upstreams.remove(name)
+  if (context.output.format === 'json') context.output.json(removed)
+  context.output.say(
+    `Removed ${name}. Batches that ask for its models wait until another upstream serves them.`,
+  )
+  return 0
+}

@@ -1,0 +1,185 @@
+/** The wire as plain types: what goes over HTTP, in snake_case. OpenAI's shapes, and our own beside them. Instants are seconds. */
+
+export type WireErrorBody = {
+  error: { message: string; type: string; param: string | null; code: string | null }
+}
+
+export type WireFile = {
+  id: string
+  object: 'file'
+  bytes: number
+  created_at: number
+  expires_at: number | null
+  filename: string
+  purpose: string
+  status: 'processed'
+  status_details: null
+}
+
+export type WireList<T> = {
+  object: 'list'
+  data: T[]
+  first_id: string | null
+  last_id: string | null
+  has_more: boolean
+}
+
+export type WireDeleted = { id: string; object: 'file'; deleted: true }
+
+export type WireBatchStatus =
+  | 'validating'
+  | 'failed'
+  | 'in_progress'
+  | 'finalizing'
+  | 'completed'
+  | 'expired'
+  | 'cancelling'
+  | 'cancelled'
+
+export type WireBatchError = { code: string; message: string; param: string | null; line: number | null }
+
+export type WireUsage = {
+  input_tokens: number
+  input_tokens_details: { cached_tokens: number }
+  output_tokens: number
+  output_tokens_details: { reasoning_tokens: number }
+  total_tokens: number
+}
+
+/** What only our server tells of a batch. */
+export type WireBatchExtras = {
+  /** Why nothing moves, or null. */
+  state_reason: string | null
+  in_flight: number
+  requests_per_second: number | null
+  tokens_per_second: number | null
+  eta_at: number | null
+  /** The batch whose failed lines this one runs again. */
+  retry_of: string | null
+  /** Set when the server gave the batch up for good because its stored results are damaged. */
+  halt_reason: string | null
+  findings_total: number
+  /** Its deadline has passed and its window lets it run on. */
+  is_late: boolean
+  counts: { expired: number; cancelled: number }
+}
+
+export type WireBatch = {
+  id: string
+  object: 'batch'
+  endpoint: string
+  model: string | null
+  errors: { object: 'list'; data: WireBatchError[] } | null
+  input_file_id: string
+  completion_window: string
+  status: WireBatchStatus
+  output_file_id: string | null
+  error_file_id: string | null
+  created_at: number
+  in_progress_at: number | null
+  expires_at: number | null
+  finalizing_at: number | null
+  completed_at: number | null
+  failed_at: number | null
+  expired_at: number | null
+  cancelling_at: number | null
+  cancelled_at: number | null
+  request_counts: { total: number; completed: number; failed: number }
+  usage: WireUsage
+  metadata: Record<string, string> | null
+  dw: WireBatchExtras
+}
+
+export type WireModel = { id: string; object: 'model'; created: number; owned_by: string }
+
+export type WireQuantiles = { mean: number; p50: number; p90: number; p95: number; p99: number; max: number }
+
+export type WireAnalytics = {
+  object: 'batch.analytics'
+  batch_id: string
+  requests: { total: number; completed: number; failed: number; expired: number; cancelled: number }
+  tokens: {
+    prompt: number
+    cached: number
+    completion: number
+    reasoning: number
+    total: number
+    usage_unknown: number
+  }
+  latency_ms: {
+    queue: WireQuantiles | null
+    first_byte: WireQuantiles | null
+    upstream: WireQuantiles | null
+  }
+  attempts: { calls: number; retried: number }
+  wall_seconds: number | null
+  requests_per_second: number | null
+  tokens_per_second: number | null
+  models: {
+    model: string
+    lines: number
+    prompt_tokens: number
+    completion_tokens: number
+    cost: string | null
+  }[]
+  currency: string
+  /** Decimal text; null where a model has no price for the window. */
+  total_cost: string | null
+  priced: boolean
+  simulated: boolean
+  total_requests: number
+  total_prompt_tokens: number
+  total_completion_tokens: number
+  total_tokens: number
+  avg_duration_ms: number | null
+  avg_ttfb_ms: number | null
+}
+
+export type WireCostEstimate = {
+  object: 'file.cost_estimate'
+  file_id: string
+  completion_window: string
+  currency: string
+  total_requests: number
+  total_estimated_input_tokens: number
+  total_estimated_output_tokens: number
+  /** Decimal text, or `not set`. */
+  total_estimated_cost: string
+  priced: boolean
+  basis: string
+  models: {
+    model: string
+    request_count: number
+    estimated_input_tokens: number
+    estimated_output_tokens: number
+    estimated_cost: string
+    priced: boolean
+  }[]
+}
+
+export type WireUpstream = {
+  object: 'upstream'
+  name: string
+  url: string
+  concurrency: number
+  has_key: boolean
+  created_at: number
+  state: 'up' | 'slowed' | 'paused' | 'unknown'
+  reason: string | null
+  models: string[]
+  in_flight: number
+}
+
+export type WireKey = {
+  object: 'key'
+  id: string
+  name: string
+  tenant: string
+  tail: string
+  created_at: number
+  expires_at: number | null
+  revoked_at: number | null
+  last_used_at: number | null
+  /** The secret, shown once: only in the reply to its creation. */
+  key?: string
+}

@@ -1,0 +1,111 @@
+/** Every bound of the product that is not set by an operator, in one place. Bytes, counts or milliseconds, as the name says. */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+// Input files.
+/** Required by DESIGN: a line of a request file, without its newline. */
+export const LINE_BYTES_MAX = 64 * MIB
+/** Guess: more different models in one file than this are a mistake in the generator. */
+export const MODELS_PER_FILE_MAX = 1024
+/** Required by OpenAI's wire: the first findings shown in a failed batch. */
+export const FINDINGS_SHOWN_MAX = 100
+/** Guess: findings kept for one file; the total still counts all of them. */
+export const FINDINGS_KEPT_MAX = 100_000
+/** Guess: custom ids are quoted in every result line and error message. */
+export const CUSTOM_ID_BYTES_MAX = 4 * KIB
+/** Guess: names of models are stored with the file and quoted in lists. */
+export const MODEL_BYTES_MAX = 512
+/** Guess: deeper nesting than this is a mistake, and would cost its readers their stack. */
+export const JSON_DEPTH_MAX = 512
+/** Guess: values in one line. Parsed, a value takes up to a hundred bytes whatever it took in the file. */
+export const JSON_VALUES_MAX = 4_000_000
+export const FILENAME_CHARACTERS_MAX = 512
+
+// Batches.
+export const METADATA_PAIRS_MAX = 16
+export const METADATA_KEY_CHARACTERS_MAX = 64
+export const METADATA_VALUE_CHARACTERS_MAX = 512
+export const BATCH_LIST_MAX = 100
+export const BATCH_LIST_DEFAULT = 20
+export const FILE_LIST_MAX = 10_000
+export const FILE_LIST_DEFAULT = 10_000
+export const EXPIRES_AFTER_SECONDS_MIN = 3_600
+export const EXPIRES_AFTER_SECONDS_MAX = 2_592_000
+
+// Wire.
+/** Guess: JSON bodies of our own routes; uploads stream and are bound by the file limits instead. */
+export const JSON_BODY_BYTES_MAX = 1 * MIB
+
+// Upstream calls.
+/** Guess: one answer of an engine. A larger one fails its line. */
+export const ANSWER_BYTES_MAX = 64 * MIB
+/** Attempts a line may use up by failing while its neighbours succeed (reference/scheduling: 5). */
+export const ATTEMPTS_MAX = 5
+/** Calls in flight at cancel are given this long before they are cut (DESIGN §4). */
+export const CANCEL_GRACE_MS = 30_000
+/** No byte from the engine for this long is a stall (reference/scheduling §3D starts at 120 s). */
+export const STALL_MS = 120_000
+export const CONNECT_MS_MAX = 10_000
+/** Required by DESIGN §2: dispatch pauses while the oldest unsynced answer is older. */
+export const UNSYNCED_MS_MAX = 20
+/** A `Retry-After` beyond this is cut to it: the engine is asked again at least this often. */
+export const RETRY_AFTER_MS_MAX = 10 * 60_000
+
+// Read-ahead of request lines.
+/** Guess: one coalesced read of input lines for a lane. */
+export const WINDOW_BYTES_MAX = 256 * KIB
+/** Guess: index entries looked at per read-ahead window. */
+export const WINDOW_LINES_MAX = 256
+
+// The engine's memory.
+/** Guess: live batches that hold a bitmap and lanes; further ones wait as a row. */
+export const ACTIVE_BATCHES_MAX = 4_096
+/** Guess: lines of one lane that wait for their next attempt; beyond it the lane sends nothing new. */
+export const RETRIES_WAITING_MAX = 1_000
+/** Guess: lanes whose next lines are being read from disk at the same moment, per model. */
+export const LANES_LOADING_MAX = 16
+/** Guess: first read-ahead of a lane; it doubles up to WINDOW_LINES_MAX while the lane is served. */
+export const WINDOW_LINES_MIN = 64
+/** Guess: request lines further apart than this in the file are read one by one instead of in one piece. */
+export const READ_GAP_BYTES_MAX = 16 * KIB
+/** Guess: closing lines (expired, cancelled, model_not_found) appended before their sync is awaited. */
+export const CLOSING_LINES_UNSYNCED_MAX = 8_192
+
+// The metadata store.
+/** Guess: calls that the database thread holds at a time; further ones wait on the main thread. */
+export const DATABASE_CALLS_OPEN_MAX = 1_024
+/** Guess: calls that wait for the database before the next one is refused. */
+export const DATABASE_CALLS_WAITING_MAX = 65_536
+/** Guess: units of writes that share one commit; bounds how long a read waits behind them. */
+export const UNITS_PER_COMMIT_MAX = 256
+/** Guess: prepared statements kept by the database thread; the store has about 50 different ones. */
+export const DATABASE_STATEMENTS_MAX = 200
+/** Guess: rows of one reply, in memory. A list ends its page early rather than exceed it. */
+export const DATABASE_REPLY_BYTES_MAX = 8 * MIB
+/** Guess: how long a foreign program (a backup, a shell) may hold the database before a call fails. */
+export const DATABASE_BUSY_MS_MAX = 5_000
+/** Guess: expired idempotency keys removed with each create that carries one. */
+export const IDEMPOTENCY_PURGE_MAX = 100
+/** Guess: rounds of a create that keeps meeting a batch which ends at that moment. */
+export const CREATE_ATTEMPTS_MAX = 8
+/** Guess: list walks with ended batches last whose starting point is remembered. */
+export const LIST_WALKS_MAX = 1_024
+/** Guess: keys and upstreams that one server may have; both are listed whole. */
+export const KEYS_MAX = 10_000
+export const UPSTREAMS_MAX = 1_000
+
+// Services.
+/** Guess: how long a repeated `Idempotency-Key` finds its first create again. */
+export const IDEMPOTENCY_MS = 24 * 60 * 60_000
+/** Guess: analyses of ended batches kept in memory. */
+export const ANALYSES_KEPT_MAX = 256
+/** Guess: a blob that no row names is swept only when no upload of its age can still run. */
+export const JANITOR_MS = 60_000
+export const JANITOR_PAGE = 100
+
+// Requests to our own routes.
+export const FORM_PARTS_MAX = 16
+export const FORM_FIELD_BYTES_MAX = 1_024
+export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
+export const PATH_PARAMETER_CHARACTERS_MAX = 512

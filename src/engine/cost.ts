@@ -1,0 +1,46 @@
+/** What a file would cost in a window: estimated tokens times configured prices. No price is not zero. */
+import { isEndpoint } from '../domain/batch.ts'
+import type { ServerConfig } from '../domain/config.ts'
+import type { Inspection } from '../domain/file.ts'
+import { costPicos, decimalOf, priceOf } from '../domain/price.ts'
+import { ESTIMATE_BASIS, estimateTokens } from '../jsonl/estimate.ts'
+import type { CostEstimate } from './service.ts'
+
+export function estimateCost(
+  file: { id: string; inspection: Inspection },
+  window: string,
+  config: ServerConfig,
+): CostEstimate {
+  const { inspection } = file
+  const [endpoint] = inspection.endpoints
+  const estimates = estimateTokens(
+    inspection.models,
+    endpoint !== undefined && isEndpoint(endpoint) ? endpoint : null,
+  )
+  const models = estimates.map((estimate) => {
+    const price = priceOf(config.prices, estimate.model, window)
+    const tokens = {
+      promptTokens: estimate.inputTokens,
+      cachedTokens: 0,
+      completionTokens: estimate.outputTokens,
+    }
+    return { ...estimate, picos: price === null ? null : costPicos(price, tokens) }
+  })
+  const isPriced = models.length > 0 && models.every(({ picos }) => picos !== null)
+  return {
+    fileId: file.id,
+    window,
+    currency: config.currency,
+    totalRequests: inspection.lines,
+    inputTokens: models.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
+    outputTokens: models.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
+    cost: isPriced ? decimalOf(models.reduce((sum, { picos }) => sum + (picos ?? 0n), 0n)) : null,
+    isPriced,
+    basis: ESTIMATE_BASIS,
+    models: models.map(({ picos, ...rest }) => ({
+      ...rest,
+      cost: picos === null ? null : decimalOf(picos),
+      isPriced: picos !== null,
+    })),
+  }
+}

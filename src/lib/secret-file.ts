@@ -1,0 +1,56 @@
+/** Small files that only their owner may read: tokens, keys, addresses. Written whole or not at all. */
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+
+export function readSecret(path: string): string | null {
+  return existsSync(path) ? readFileSync(path, 'utf8').trim() : null
+}
+
+/** Durable when it returns. */
+export function writeSecret(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE })
+  const next = `${path}.next`
+  rmSync(next, { force: true })
+  const file = openSync(next, 'wx', FILE_MODE)
+  try {
+    writeSync(file, `${text}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(next, path)
+  syncFolder(dirname(path))
+}
+
+export function removeSecret(path: string): void {
+  rmSync(path, { force: true })
+}
+
+/** Makes a folder that only its owner may enter, also when it was there with wider rights. */
+export function makePrivateFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
+  chmodSync(path, FOLDER_MODE)
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}

@@ -1,0 +1,120 @@
+/** Frames of the commit log. Byte by byte in docs/formats.md, "Commit log". */
+import { crc32 } from 'node:zlib'
+import { TroubleError } from '../../lib/errors.ts'
+import { RECORD_BYTES } from '../record.ts'
+
+export const SEGMENT_HEADER_BYTES = 64
+export const FRAME_HEADER_BYTES = 24
+/** Header and record in front of a line frame's payload. */
+export const LINE_FRAME_BYTES = FRAME_HEADER_BYTES + RECORD_BYTES
+/** A group frame begins each write: it says how much of the segment was synced before it. */
+export const GROUP_FRAME_BYTES = FRAME_HEADER_BYTES + 8
+
+export const KIND_LINE = 1
+export const KIND_GROUP = 2
+
+const SEGMENT_MAGIC = 0x474c5744 // "DWLG", little-endian
+const GROUP_MAGIC = Buffer.from('dw-group')
+const VERSION = 1
+const READER_VERSION_MIN = 1
+/** The only epoch of a server that holds every batch itself. */
+const EPOCH = 1
+
+export function encodeSegmentHeader(): Buffer {
+  const header = Buffer.alloc(SEGMENT_HEADER_BYTES)
+  header.writeUInt32LE(SEGMENT_MAGIC, 0)
+  header.writeUInt16LE(VERSION, 4)
+  header.writeUInt16LE(READER_VERSION_MIN, 6)
+  header.writeUInt32LE(RECORD_BYTES, 8)
+  return header
+}
+
+/** @returns false for a header that was never synced whole. @throws TroubleError when a newer program wrote it */
+export function checkSegmentHeader(header: Buffer): boolean {
+  if (header.byteLength < SEGMENT_HEADER_BYTES || header.readUInt32LE(0) !== SEGMENT_MAGIC) return false
+  const needs = header.readUInt16LE(6)
+  if (needs > VERSION)
+    throw new TroubleError(
+      'damaged',
+      `the result log needs a program that reads version ${needs}; this one reads ${VERSION}`,
+    )
+  return true
+}
+
+/** Writes the header of a line frame; the record and `payloadBytes` of payload follow it. The checksum is set by `sealFrame`. */
+export function encodeLineHeader(
+  target: Buffer,
+  at: number,
+  frame: { seq: number; payloadBytes: number },
+): void {
+  target.writeUInt32LE(RECORD_BYTES + frame.payloadBytes, at)
+  target.writeUInt8(KIND_LINE, at + 8)
+  target.fill(0, at + 9, at + 12)
+  target.writeUInt32LE(EPOCH, at + 12)
+  target.writeDoubleLE(frame.seq, at + 16)
+}
+
+export function encodeGroup(target: Buffer, at: number, syncedBytes: number): void {
+  target.writeUInt32LE(GROUP_MAGIC.byteLength, at)
+  target.writeUInt8(KIND_GROUP, at + 8)
+  target.fill(0, at + 9, at + 12)
+  target.writeUInt32LE(EPOCH, at + 12)
+  target.writeDoubleLE(syncedBytes, at + 16)
+  GROUP_MAGIC.copy(target, at + FRAME_HEADER_BYTES)
+  sealFrame(target, at)
+}
+
+export function frameBytes(source: Buffer, at: number): number {
+  return FRAME_HEADER_BYTES + source.readUInt32LE(at)
+}
+
+export function sealFrame(target: Buffer, at: number): void {
+  target.writeUInt32LE(frameChecksum(target, at), at + 4)
+}
+
+export type Frame =
+  | { kind: 'line'; seq: number; at: number; recordAt: number; payloadAt: number; end: number }
+  | { kind: 'group'; syncedBytes: number; at: number; end: number }
+
+/** @returns null when no whole, valid frame begins at `at`. @param skipsChecksum only for the test that shows why it is there */
+export function readFrame(
+  source: Buffer,
+  at: number,
+  options: { skipsChecksum?: boolean } = {},
+): Frame | null {
+  if (at + FRAME_HEADER_BYTES > source.byteLength) return null
+  const end = at + frameBytes(source, at)
+  if (end > source.byteLength) return null
+  const kind = source.readUInt8(at + 8)
+  if (options.skipsChecksum !== true && source.readUInt32LE(at + 4) !== frameChecksum(source, at)) return null
+  if (kind === KIND_GROUP && end - at === GROUP_FRAME_BYTES) {
+    return { kind: 'group', syncedBytes: source.readDoubleLE(at + 16), at, end }
+  }
+  if (kind !== KIND_LINE || end - at < LINE_FRAME_BYTES) return null
+  return {
+    kind: 'line',
+    seq: source.readDoubleLE(at + 16),
+    at,
+    recordAt: at + FRAME_HEADER_BYTES,
+    payloadAt: at + LINE_FRAME_BYTES,
+    end,
+  }
+}
+
+/** First valid group frame behind `from`, for telling an unsynced tail from damage in front of a sync. */
+export function findGroup(source: Buffer, from: number): Extract<Frame, { kind: 'group' }> | null {
+  for (
+    let found = source.indexOf(GROUP_MAGIC, from);
+    found !== -1;
+    found = source.indexOf(GROUP_MAGIC, found + 1)
+  ) {
+    const at = found - FRAME_HEADER_BYTES
+    const frame = at >= from ? readFrame(source, at) : null
+    if (frame?.kind === 'group') return frame
+  }
+  return null
+}
+
+function frameChecksum(bytes: Buffer, at: number): number {
+  return crc32(bytes.subarray(at + 8, at + frameBytes(bytes, at)))
+}

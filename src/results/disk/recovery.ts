@@ -1,0 +1,164 @@
+/** Start of the result log: cuts what was never synced, writes again what the log has and the batches' files may not have. */
+import { dirname } from 'node:path'
+import type { Disk } from '../../lib/disk.ts'
+import { TroubleError } from '../../lib/errors.ts'
+import { RECORD_BYTES } from '../record.ts'
+import { BatchFiles } from './batch-files.ts'
+import { readCheckpoint } from './checkpoint.ts'
+import { CommitLog, type Defects, replayLine } from './commit-log.ts'
+import type { Layout } from './layout.ts'
+import { checkSegmentHeader, findGroup, readFrame, SEGMENT_HEADER_BYTES } from './log-format.ts'
+
+export type Recovered = {
+  log: CommitLog
+  /** Batches whose synced results are damaged, with the reason. Their files were not touched. */
+  damaged: Map<number, string>
+  /** Lines taken from the log. */
+  lines: number
+}
+
+/** Guess: replayed lines that gather before they are written; the log is read whole, one segment at a time. */
+const REPLAY_BYTES_MAX = 4 * 1024 * 1024
+
+export function recover(disk: Disk, layout: Layout, defects: Defects = {}): Recovered {
+  for (const folder of [layout.folder, layout.log, layout.batches])
+    if (!disk.exists(folder)) disk.makeFolder(folder)
+  for (const folder of [layout.folder, dirname(layout.folder)]) disk.syncFolder(folder)
+  const checkpoint = readCheckpoint(disk, layout)
+  const files = new BatchFiles(disk, layout)
+  const damaged = new Map<number, string>()
+  for (const [seq, sizes] of checkpoint?.batches ?? []) {
+    const reason = files.reset(seq, sizes)
+    if (reason !== null) damaged.set(seq, reason)
+  }
+  const segments = segmentsFrom(disk, layout, checkpoint?.firstSegment ?? 0)
+  const known = new Set(checkpoint?.batches.keys())
+  let lines = 0
+  for (const [place, number] of segments.entries()) {
+    const isLast = place === segments.length - 1
+    lines += replaySegment(disk, layout, { number, isLast, files, damaged, known, defects })
+  }
+  const log = new CommitLog(disk, layout, { files, nextSegment: (segments.at(-1) ?? 0) + 1, defects })
+  for (const [seq, reason] of damaged) {
+    markDamaged(disk, layout, { seq, reason })
+    // Its files stay as they are, and the log must not name it again.
+    files.forget(seq)
+  }
+  log.checkpoint()
+  for (const number of segments) disk.remove(layout.segment(number))
+  return { log, damaged, lines }
+}
+
+/** The log forgets what was in it; the mark keeps a later start from taking the batch for whole. */
+function markDamaged(disk: Disk, layout: Layout, damage: { seq: number; reason: string }): void {
+  const path = layout.damage(damage.seq)
+  if (disk.exists(path)) return
+  if (!disk.exists(layout.batch(damage.seq))) disk.makeFolder(layout.batch(damage.seq))
+  const file = disk.open(path, 'create')
+  disk.write(file, Buffer.from(damage.reason), 0)
+  disk.syncData(file)
+  disk.close(file)
+  disk.syncFolder(layout.batch(damage.seq))
+  disk.syncFolder(layout.batches)
+}
+
+function segmentsFrom(disk: Disk, layout: Layout, first: number): number[] {
+  const all = disk
+    .list(layout.log)
+    .map(layout.segmentNumber)
+    .filter((number): number is number => number !== null)
+    .toSorted((a, b) => a - b)
+  // Older ones were let go by the checkpoint; a crash came before their removal.
+  for (const number of all) if (number < first) disk.remove(layout.segment(number))
+  return all.filter((number) => number >= first)
+}
+
+type Segment = {
+  number: number
+  isLast: boolean
+  files: BatchFiles
+  damaged: Map<number, string>
+  /** Batches met so far: one that is new is reset to nothing first. */
+  known: Set<number>
+  defects: Defects
+}
+
+function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
+  const bytes = readWhole(disk, layout.segment(segment.number))
+  if (!checkSegmentHeader(bytes)) {
+    if (segment.isLast) return 0
+    throw new TroubleError('damaged', `the log segment ${layout.segment(segment.number)} has no valid header`)
+  }
+  let lines = 0
+  let unwritten = 0
+  let at = SEGMENT_HEADER_BYTES
+  const seenAfterDamage = new Set<number>()
+  let damage: string | null = null
+  while (at < bytes.byteLength) {
+    const frame = readFrame(bytes, at, segment.defects)
+    if (frame === null) {
+      const next = findGroup(bytes, at)
+      const isSynced = !segment.isLast || (next !== null && next.syncedBytes > at)
+      // Behind the last sync: the write that a crash cut short.
+      if (!isSynced) break
+      damage ??= `the log segment ${segment.number} is damaged at byte ${at}, in front of a sync`
+      if (next === null) break
+      at = next.at
+      continue
+    }
+    if (frame.kind === 'line') {
+      if (damage !== null) seenAfterDamage.add(frame.seq)
+      if (replayFrame(segment, bytes, frame)) lines += 1
+      unwritten += frame.end - frame.at
+      if (unwritten > REPLAY_BYTES_MAX) {
+        segment.files.flushAll()
+        unwritten = 0
+      }
+    }
+    at = frame.end
+  }
+  segment.files.flushAll()
+  // A batch with no line behind the damage may have lost its last ones; one with a line behind it has shown that it lost none.
+  if (damage !== null) {
+    for (const seq of segment.known)
+      if (!seenAfterDamage.has(seq) && !segment.damaged.has(seq)) segment.damaged.set(seq, damage)
+  }
+  return lines
+}
+
+/** @returns whether the line was taken. */
+function replayFrame(
+  segment: Segment,
+  bytes: Buffer,
+  frame: { seq: number; recordAt: number; payloadAt: number; end: number },
+): boolean {
+  const { seq } = frame
+  if (segment.damaged.has(seq)) return false
+  if (!segment.known.has(seq)) {
+    segment.known.add(seq)
+    const reason = segment.files.reset(seq, { records: 0, outputBytes: 0, errorBytes: 0 })
+    if (reason !== null) {
+      segment.damaged.set(seq, reason)
+      return false
+    }
+  }
+  const reason = replayLine(segment.files, {
+    seq,
+    record: bytes.subarray(frame.recordAt, frame.recordAt + RECORD_BYTES),
+    payload: bytes.subarray(frame.payloadAt, frame.end),
+  })
+  if (reason !== null) segment.damaged.set(seq, reason)
+  return reason === null
+}
+
+/** A segment is bounded by the checkpoint that is due at its size, so it is read in one piece. */
+function readWhole(disk: Disk, path: string): Buffer {
+  const file = disk.open(path, 'read')
+  try {
+    const bytes = Buffer.allocUnsafeSlow(disk.size(file))
+    disk.read(file, bytes, 0)
+    return bytes
+  } finally {
+    disk.close(file)
+  }
+}

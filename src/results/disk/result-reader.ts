@@ -1,0 +1,244 @@
+/** Reads batches' own result files without blocking: lines from a number on, lines in input order, records in pages. */
+import { type AsyncFiles, createAsyncFiles } from '../../lib/async-file.ts'
+import { TroubleError } from '../../lib/errors.ts'
+import { decodeRecord, type LineRecord, RECORD_BYTES } from '../record.ts'
+import type { ReadPlan, ResultFileKind } from '../result-log.ts'
+import { RECORDS_HEADER_BYTES } from './batch-files.ts'
+import type { Layout } from './layout.ts'
+
+/** Records read at once: 320 KiB, about a millisecond of work. */
+const RECORDS_PER_PAGE = 4_096
+/** Guess: bytes of lines read at once. */
+const BLOCK_BYTES = 256 * 1024
+/** A known place is kept for every so many lines of a file. */
+const LINES_PER_MARK = 1_024
+/** Guess: batches whose line places are kept. */
+const INDEXES_MAX = 64
+/** Guess: lines in input order that are read and put together at once, and how far apart they may lie to be read in one piece. */
+const ORDERED_LINES = 512
+const ORDERED_SPAN_BYTES_MAX = 8 * 1024 * 1024
+
+type Mark = { record: number; offset: number }
+/** What a scan of the records has learned: grows with the batch, never changes behind. */
+type LineIndex = {
+  records: number
+  lines: Record<ResultFileKind, number>
+  bytes: Record<ResultFileKind, number>
+  marks: Record<ResultFileKind, Mark[]>
+  scan: Promise<void>
+}
+
+export class ResultReader {
+  readonly #layout: Layout
+  readonly #files: AsyncFiles = createAsyncFiles()
+  readonly #indexes = new Map<number, LineIndex>()
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+  }
+
+  /** @param known how much of the file is durable and written; null for an ended batch: all of it. */
+  async plan(
+    seq: number,
+    kind: ResultFileKind,
+    options: { fromLine: number; known: { lines: number; bytes: number } | null },
+  ): Promise<ReadPlan> {
+    const { fromLine } = options
+    const source = this.#layout.lines(seq, kind)
+    const known = options.known ?? (await this.#totals(seq, kind))
+    const skipped = Math.min(fromLine, known.lines)
+    const start =
+      skipped === 0 ? 0 : skipped === known.lines ? known.bytes : await this.#offsetOf(seq, kind, skipped)
+    return { lines: known.lines - skipped, start, end: known.bytes, source }
+  }
+
+  async *readRange(source: string, range: { start: number; end: number }): AsyncIterable<Uint8Array> {
+    for (let at = range.start; at < range.end; ) {
+      const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, range.end - at))
+      await this.#readExactly(source, block, at)
+      yield block
+      at += block.byteLength
+    }
+  }
+
+  async *records(seq: number, limit: number | null): AsyncIterable<readonly LineRecord[]> {
+    for await (const page of this.#pages(seq, { from: 0, limit })) {
+      const records: LineRecord[] = []
+      for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
+        const record = decodeRecord(page, at)
+        if (record === null) throw new TroubleError('damaged', `a record of batch ${seq} is damaged`)
+        records.push(record)
+      }
+      yield records
+    }
+  }
+
+  async *inputOrder(seq: number, kind: ResultFileKind): AsyncIterable<Uint8Array> {
+    const source = this.#layout.lines(seq, kind)
+    const places = await this.#placesByLine(seq, kind)
+    for (let first = 0; first < places.count; first += ORDERED_LINES) {
+      yield* this.#orderedBlock(source, places, first)
+    }
+  }
+
+  async size(seq: number, kind: ResultFileKind): Promise<number> {
+    return (await this.#files.size(this.#layout.lines(seq, kind))) ?? 0
+  }
+
+  forget(seq: number): void {
+    this.#indexes.delete(seq)
+  }
+
+  close(): Promise<void> {
+    return this.#files.close()
+  }
+
+  async #totals(seq: number, kind: ResultFileKind): Promise<{ lines: number; bytes: number }> {
+    const index = await this.#scanned(seq, null)
+    return { lines: index.lines[kind], bytes: index.bytes[kind] }
+  }
+
+  /** Offset of line `lineNumber` (from 0) of the file: from the nearest mark on by its records, never by its answers. */
+  async #offsetOf(seq: number, kind: ResultFileKind, line: number): Promise<number> {
+    const index = await this.#scanned(seq, { kind, line })
+    const place = Math.floor(line / LINES_PER_MARK)
+    const mark = index.marks[kind][place]
+    if (mark === undefined)
+      throw new TroubleError('damaged', `batch ${seq} has fewer ${kind} lines than its counters say`)
+    let offset = mark.offset
+    let left = line - place * LINES_PER_MARK
+    for await (const page of this.#pages(seq, { from: mark.record, limit: null })) {
+      for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
+        if (kindAt(page, at) !== kind) continue
+        if (left === 0) return offset
+        offset += page.readUInt32LE(at + 20)
+        left -= 1
+      }
+    }
+    return offset
+  }
+
+  /** Scans on until the line is known, or to the end of the records. */
+  async #scanned(seq: number, target: { kind: ResultFileKind; line: number } | null): Promise<LineIndex> {
+    let index = this.#indexes.get(seq)
+    if (index === undefined) {
+      const [oldest] = this.#indexes.keys()
+      if (this.#indexes.size >= INDEXES_MAX && oldest !== undefined) this.#indexes.delete(oldest)
+      index = {
+        records: 0,
+        lines: { output: 0, error: 0 },
+        bytes: { output: 0, error: 0 },
+        marks: { output: [], error: [] },
+        scan: Promise.resolve(),
+      }
+      this.#indexes.set(seq, index)
+    }
+    const found = index
+    if (target !== null && found.lines[target.kind] > target.line) return found
+    // One scan of a batch at a time: the next one goes on where it ended.
+    found.scan = found.scan.catch(() => undefined).then(() => this.#scanOn(seq, found))
+    await found.scan
+    return found
+  }
+
+  async #scanOn(seq: number, index: LineIndex): Promise<void> {
+    for await (const page of this.#pages(seq, { from: index.records, limit: null })) {
+      for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
+        const kind = kindAt(page, at)
+        if (index.lines[kind] % LINES_PER_MARK === 0)
+          index.marks[kind].push({ record: index.records, offset: index.bytes[kind] })
+        index.lines[kind] += 1
+        index.bytes[kind] += page.readUInt32LE(at + 20)
+        index.records += 1
+      }
+    }
+  }
+
+  /** Whole records from a number on. */
+  async *#pages(seq: number, options: { from: number; limit: number | null }): AsyncIterable<Buffer> {
+    const path = this.#layout.records(seq)
+    const bytes = (await this.#files.size(path)) ?? 0
+    const written = Math.max(0, Math.floor((bytes - RECORDS_HEADER_BYTES) / RECORD_BYTES))
+    const end = options.limit === null ? written : Math.min(written, options.limit)
+    for (let record = options.from; record < end; ) {
+      const count = Math.min(RECORDS_PER_PAGE, end - record)
+      const page = Buffer.allocUnsafeSlow(count * RECORD_BYTES)
+      await this.#readExactly(path, page, RECORDS_HEADER_BYTES + record * RECORD_BYTES)
+      yield page
+      record += count
+    }
+  }
+
+  /** Offset and length of each line of the file by input line: 12 bytes a line, however long the answers are. */
+  async #placesByLine(
+    seq: number,
+    kind: ResultFileKind,
+  ): Promise<{ offsets: Float64Array; lengths: Uint32Array; count: number }> {
+    const index = await this.#scanned(seq, null)
+    let offsets = new Float64Array(index.records)
+    let lengths = new Uint32Array(index.records)
+    for await (const page of this.#pages(seq, { from: 0, limit: null })) {
+      for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
+        if (kindAt(page, at) !== kind) continue
+        const line = page.readUInt32LE(at + 4)
+        if (line >= offsets.length) {
+          offsets = grown(offsets, line + 1)
+          lengths = grown(lengths, line + 1)
+        }
+        offsets[line] = page.readDoubleLE(at + 12)
+        lengths[line] = page.readUInt32LE(at + 20)
+      }
+    }
+    return { offsets, lengths, count: offsets.length }
+  }
+
+  async *#orderedBlock(
+    source: string,
+    places: { offsets: Float64Array; lengths: Uint32Array; count: number },
+    first: number,
+  ): AsyncIterable<Uint8Array> {
+    const lines: { offset: number; bytes: number }[] = []
+    for (let line = first; line < Math.min(places.count, first + ORDERED_LINES); line += 1) {
+      const bytes = places.lengths[line] ?? 0
+      if (bytes > 0) lines.push({ offset: places.offsets[line] ?? 0, bytes })
+    }
+    if (lines.length === 0) return
+    const start = lines.reduce((least, line) => Math.min(least, line.offset), Number.POSITIVE_INFINITY)
+    const end = lines.reduce((most, line) => Math.max(most, line.offset + line.bytes), 0)
+    if (end - start <= ORDERED_SPAN_BYTES_MAX) {
+      const span = Buffer.allocUnsafeSlow(end - start)
+      await this.#readExactly(source, span, start)
+      yield Buffer.concat(
+        lines.map((line) => span.subarray(line.offset - start, line.offset - start + line.bytes)),
+      )
+      return
+    }
+    for (const line of lines)
+      yield* this.readRange(source, { start: line.offset, end: line.offset + line.bytes })
+  }
+
+  async #readExactly(path: string, target: Buffer, offset: number): Promise<void> {
+    const filled = await this.#files.read(path, target, offset)
+    if (filled !== target.byteLength) {
+      throw new TroubleError(
+        'damaged',
+        `${path} ends at ${offset + filled}, before ${offset + target.byteLength}`,
+      )
+    }
+  }
+}
+
+/** Outcome 0 is `succeeded`; all others stand in the error file. */
+function kindAt(page: Buffer, at: number): ResultFileKind {
+  return page.readUInt8(at + 8) === 0 ? 'output' : 'error'
+}
+
+function grown<T extends Float64Array | Uint32Array>(array: T, length: number): T {
+  const larger =
+    array instanceof Float64Array
+      ? new Float64Array(Math.max(length, array.length * 2))
+      : new Uint32Array(Math.max(length, array.length * 2))
+  larger.set(array)
+  // Made of the same kind as the array it grows from.
+  return larger as T
+}

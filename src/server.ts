@@ -1,0 +1,264 @@
+/** The composition root: the only place that names concrete storage. `dw serve` starts it as a process, a local run in-process. */
+import type { AddressInfo } from 'node:net'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { isLoopback, LOCAL_TENANT } from './api/access.ts'
+import { buildApi } from './api/api.ts'
+import { openDiskBlobs } from './blobs/disk-blobs.ts'
+import type { ServerConfig, UpstreamConfig } from './domain/config.ts'
+import { base32 } from './domain/ids.ts'
+import { startIntake } from './engine/intake.ts'
+import { Janitor } from './engine/janitor.ts'
+import { createEngine } from './engine/local-engine.ts'
+import { createService, KEY_PREFIX } from './engine/server-service.ts'
+import type { Service } from './engine/service.ts'
+import type { KeyFiles } from './engine/upstream-registry.ts'
+import { createSystemClock } from './lib/clock.ts'
+import { systemDisk } from './lib/disk.ts'
+import { messageOf, RefusedError, systemCodeOf } from './lib/errors.ts'
+import { createLogger, type Logger } from './lib/logger.ts'
+import { systemRandom } from './lib/random.ts'
+import { makePrivateFolder, readSecret, removeSecret, writeSecret } from './lib/secret-file.ts'
+import { VERSION } from './lib/version.ts'
+import { openDiskResultLog } from './results/disk-result-log.ts'
+import { startSimulatedModel } from './sim/simulated-model.ts'
+import { lockFolder } from './store/folder-lock.ts'
+import { openSqliteStore } from './store/sqlite-store.ts'
+
+export type RunningServer = {
+  /** Without `/v1`. */
+  url: string
+  dataDir: string
+  ownerToken: string
+  /** A tenant key made at this start because the address demands one and there was none; shown once. */
+  firstKey: string | null
+  isSimulated: boolean
+  /** Drains, makes everything durable, gives the folder back. */
+  stop(): Promise<{ unfinishedBatches: number }>
+}
+
+/** Guess: ports tried one after the other when the default one is taken. */
+const PORTS_TRIED_MAX = 20
+const OWNER_TOKEN_BYTES = 20
+const SIMULATED_NAME = 'sim'
+/** How old a figure of the free space may be. */
+const FREE_BYTES_AGE_MS = 1_000
+
+/**
+ * @param options mayMovePort: take the next free port when the configured one is taken. env: where the state folder is named.
+ * @throws RefusedError, TroubleError with one sentence that says what to do
+ */
+export async function startServer(
+  config: ServerConfig,
+  options: { mayMovePort: boolean; env: NodeJS.ProcessEnv },
+): Promise<RunningServer> {
+  const logger = createLogger(config.logLevel)
+  // What the disk or the database holds is unknown from here on: end, and recover at the next start.
+  const onDeath = (cause: Error): void => {
+    logger.error({ cause: cause.stack ?? cause.message }, 'the server ends: its storage failed')
+    process.exit(1)
+  }
+  makePrivateFolder(config.dataDir)
+  const unlock = lockFolder(config.dataDir)
+  const closers: (() => unknown)[] = [unlock]
+  try {
+    return await compose(config, { ...options, logger, onDeath, closers })
+  } catch (thrown) {
+    for (const close of closers.toReversed()) await close()
+    throw thrown
+  }
+}
+
+type Context = {
+  mayMovePort: boolean
+  env: NodeJS.ProcessEnv
+  logger: Logger
+  onDeath: (cause: Error) => void
+  /** What has been opened, to be closed in reverse order. */
+  closers: (() => unknown)[]
+}
+
+async function compose(config: ServerConfig, context: Context): Promise<RunningServer> {
+  const { logger, closers } = context
+  const { dataDir } = config
+  const random = systemRandom
+  const { store, clock, blobs, results, intake } = await openStorage(config, context)
+  const onTrouble = (what: string, cause: unknown): void =>
+    logger.error(
+      { what, cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) },
+      'trouble',
+    )
+  const simulated = await startSimulated(config, await store.upstreams.list())
+  if (simulated !== null) closers.push(() => simulated.stop())
+  const freeBytes = measuredFreeBytes(dataDir, clock.monotonicMs)
+  const keyFiles = createKeyFiles(join(dataDir, 'upstream-keys'))
+  const fixedUpstreams = [...config.upstreams, ...simulatedUpstream(config, simulated?.url ?? null)]
+  const engine = createEngine({
+    store,
+    blobs,
+    results,
+    clock,
+    random,
+    config,
+    keyFiles,
+    fixedUpstreams,
+    freeBytes,
+    onTrouble,
+  })
+  const service = createService({ store, blobs, intake, results, engine, clock, random, config, freeBytes })
+  const janitor = new Janitor({ store, blobs, results, clock, onTrouble })
+
+  const ownerToken = ownerTokenOf(join(dataDir, 'owner-token'))
+  const isOpenAllowed = isLoopback(config.host) && !config.isKeyRequired
+  const firstKey = isOpenAllowed || (await store.keys.any()) ? null : await createFirstKey(service)
+  const address = { host: config.host, port: config.port }
+  const app = await buildApi({
+    service,
+    keys: store.keys,
+    clock,
+    random,
+    logger,
+    ownerToken,
+    keyPrefix: KEY_PREFIX,
+    isOpenAllowed,
+    version: VERSION,
+    currency: config.currency,
+    address: () => address,
+  })
+  await janitor.start()
+  closers.push(() => janitor.stop())
+  await engine.start()
+  let stopping: Promise<{ unfinishedBatches: number }> | null = null
+  const stopEngine = (): Promise<{ unfinishedBatches: number }> => (stopping ??= engine.stop())
+  closers.push(stopEngine)
+  address.port = await listen(app, config, context.mayMovePort)
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`
+  const forget = announce(
+    address.port,
+    { url, dataDir, startedAt: clock.now() },
+    context.env,
+    isLoopback(config.host),
+  )
+  logger.info({ url, dataDir, version: VERSION }, 'ready')
+  const isSimulated = simulated !== null
+  const stop = async (): Promise<{ unfinishedBatches: number }> => {
+    forget()
+    // Requests that have begun are answered; new ones get 503.
+    await app.close()
+    for (const close of closers.toReversed()) await close()
+    return stopEngine()
+  }
+  return { url, dataDir, ownerToken, firstKey, isSimulated, stop }
+}
+
+/** Opens what the server keeps, in the order in which the parts need each other. */
+async function openStorage(config: ServerConfig, context: Context) {
+  const { onDeath, closers } = context
+  const { dataDir } = config
+  const store = await openSqliteStore({ path: join(dataDir, 'dw.sqlite'), onDeath })
+  closers.push(() => store.close())
+  const clock = createSystemClock({ notBeforeAt: await store.newestAt() })
+  const blobFolder = join(dataDir, 'blobs')
+  const blobs = openDiskBlobs({ folder: blobFolder })
+  closers.push(() => blobs.close())
+  const results = await openDiskResultLog({ folder: join(dataDir, 'results'), clock, onDeath })
+  closers.push(() => results.close())
+  const { lineBytesMax, fileBytesMax, fileLinesMax } = config.limits
+  const intake = startIntake({
+    blobFolder,
+    limits: { lineBytesMax, fileBytesMax, fileLinesMax },
+    random: systemRandom,
+    onDeath,
+  })
+  closers.push(() => intake.stop())
+  return { store, clock, blobs, results, intake }
+}
+
+async function createFirstKey(service: Service): Promise<string> {
+  return (await service.createKey({ name: 'first key', tenantId: LOCAL_TENANT, expiresAt: null })).secret
+}
+
+function simulatedUpstream(config: ServerConfig, url: string | null): UpstreamConfig[] {
+  return url === null
+    ? []
+    : [{ name: SIMULATED_NAME, url, key: null, concurrency: config.limits.concurrencyDefault }]
+}
+
+async function listen(app: FastifyInstance, config: ServerConfig, mayMovePort: boolean): Promise<number> {
+  for (let tried = 0; ; tried += 1) {
+    const port = config.port === 0 ? 0 : config.port + tried
+    try {
+      await app.listen({ host: config.host, port })
+      // Listening on TCP, so the address is of that kind.
+      return (app.server.address() as AddressInfo).port
+    } catch (thrown) {
+      if (systemCodeOf(thrown) !== 'EADDRINUSE') {
+        throw new RefusedError(
+          'cannot_listen',
+          `Cannot listen on ${config.host}:${port}: ${messageOf(thrown)}`,
+          { details: { cause: thrown } },
+        )
+      }
+      if (!mayMovePort || tried >= PORTS_TRIED_MAX) {
+        throw new RefusedError(
+          'port_taken',
+          `Port ${port} on ${config.host} is taken: stop what listens there, or choose another with --port.`,
+          { details: { cause: thrown } },
+        )
+      }
+    }
+  }
+}
+
+/** On demand, or while there is no other engine. It is an upstream like any other, and never stands in for one. */
+async function startSimulated(
+  config: ServerConfig,
+  stored: readonly unknown[],
+): Promise<{ url: string; stop(): Promise<void> } | null> {
+  const isAlone = config.upstreams.length === 0 && stored.length === 0
+  if (config.simulated === 'off' || (config.simulated === 'auto' && !isAlone)) return null
+  return startSimulatedModel({})
+}
+
+function createKeyFiles(folder: string): KeyFiles {
+  return {
+    read: (name) => readSecret(join(folder, name)),
+    write: (name, key) => writeSecret(join(folder, name), key),
+    remove: (name) => removeSecret(join(folder, name)),
+  }
+}
+
+function ownerTokenOf(path: string): string {
+  const known = readSecret(path)
+  if (known !== null && known !== '') return known
+  const token = `dwo_${base32(systemRandom.bytes(OWNER_TOKEN_BYTES))}`
+  writeSecret(path, token)
+  return token
+}
+
+function measuredFreeBytes(folder: string, monotonicMs: () => number): () => number {
+  let bytes = systemDisk.bytesFree(folder)
+  let measuredAt = monotonicMs()
+  return () => {
+    if (monotonicMs() - measuredAt > FREE_BYTES_AGE_MS) {
+      bytes = systemDisk.bytesFree(folder)
+      measuredAt = monotonicMs()
+    }
+    return bytes
+  }
+}
+
+/** Lets a command line on this machine find the server by itself. @returns how to take the word back */
+function announce(
+  port: number,
+  facts: { url: string; dataDir: string; startedAt: number },
+  env: NodeJS.ProcessEnv,
+  isLocal: boolean,
+): () => void {
+  if (!isLocal) return () => undefined
+  const state = env.DW_STATE_DIR ?? join(env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state'), 'dw')
+  const path = join(state, 'servers', `${port}.json`)
+  writeSecret(path, JSON.stringify({ ...facts, pid: process.pid, version: VERSION }))
+  return () => removeSecret(path)
+}
