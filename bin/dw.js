@@ -58,8 +58,12 @@ function runOnBundledNode() {
   const child = spawn(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
   })
-  // A terminal sends its signals to both; the child decides what they mean, and this process ends as the child did.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // The child decides what signals mean, and this process ends as the child did. A terminal's Ctrl-C reaches both by itself.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+    })
+  }
   child.on('error', (error) => {
     console.error(`dw cannot start ${bundled}: ${error.message}`)
     process.exitCode = 1

@@ -59,15 +59,19 @@ const topics: Record<string, () => string> = {
     ].join('\n'),
 }
 
+export function topicText(name: string): string | null {
+  return topics[name]?.() ?? null
+}
+
 export function addHelpTopics(program: Command, onRun: (run: () => Promise<number>) => void): void {
   program
     .command('help')
     .argument('[topic...]')
     .action((words: string[]) => {
       onRun(async () => {
-        const topic = topics[words.join(' ')]
-        if (topic !== undefined) {
-          process.stdout.write(`${topic()}\n`)
+        const topic = topicText(words.join(' '))
+        if (topic !== null) {
+          process.stdout.write(`${topic}\n`)
           return 0
         }
         const command = words.reduce<Command | undefined>(

@@ -94,6 +94,9 @@ function requestOf(options: TransportOptions, call: Call): RequestInit {
     request.body = content
     // Demanded by `fetch` for a body that is a stream.
     request.duplex = 'half'
+    // With any other choice `fetch` keeps a copy of the stream for a request it might repeat: the whole file, in memory.
+    request.redirect = 'error'
+    request.window = null
   }
   return request
 }
