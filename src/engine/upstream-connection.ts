@@ -143,7 +143,8 @@ class Call implements OutgoingCall, Dispatcher.DispatchHandler {
     if (this.#cutFailure !== null) return this.#end(this.#cutFailure)
     const failure = this.#isSent ? 'reset' : 'connect'
     const code = systemCodeOf(error.cause) ?? systemCodeOf(error)
-    this.#end({ failure, message: code === null ? messageOf(error) : `${code}: ${messageOf(error)}` })
+    const message = messageOf(error)
+    this.#end({ failure, message: code === null || message.includes(code) ? message : `${code}: ${message}` })
   }
 
   #abort(failure: CallFailure, message: string): void {
