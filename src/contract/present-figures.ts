@@ -1,52 +1,10 @@
 /** Analytics and estimates, from the domain to the wire. Amounts are decimal text; what is unknown stays null. */
+import type { Analytics, CostEstimate, Quantiles } from '../domain/figures.ts'
 import type { WireAnalytics, WireCostEstimate, WireQuantiles } from './wire.ts'
-
-type Quantiles = { mean: number; p50: number; p90: number; p95: number; p99: number; max: number }
-
-/** As the engine's service returns it. */
-export type AnalyticsView = {
-  requests: { total: number; completed: number; failed: number; expired: number; cancelled: number }
-  tokens: { prompt: number; cached: number; completion: number; reasoning: number; usageUnknown: number }
-  latency: { queue: Quantiles | null; firstByte: Quantiles | null; upstream: Quantiles | null }
-  attempts: { calls: number; retried: number }
-  wallMs: number | null
-  requestsPerSecond: number | null
-  tokensPerSecond: number | null
-  models: {
-    model: string
-    lines: number
-    promptTokens: number
-    completionTokens: number
-    cost: string | null
-  }[]
-  cost: string | null
-  isPriced: boolean
-  isSimulated: boolean
-}
-
-export type EstimateView = {
-  fileId: string
-  window: string
-  currency: string
-  totalRequests: number
-  inputTokens: number
-  outputTokens: number
-  cost: string | null
-  isPriced: boolean
-  basis: string
-  models: {
-    model: string
-    requests: number
-    inputTokens: number
-    outputTokens: number
-    cost: string | null
-    isPriced: boolean
-  }[]
-}
 
 const NOT_SET = 'not set'
 
-export function presentAnalytics(batchId: string, view: AnalyticsView, currency: string): WireAnalytics {
+export function presentAnalytics(batchId: string, view: Analytics, currency: string): WireAnalytics {
   const { requests, tokens, latency } = view
   const total = tokens.prompt + tokens.completion
   return {
@@ -90,7 +48,7 @@ export function presentAnalytics(batchId: string, view: AnalyticsView, currency:
   }
 }
 
-export function presentEstimate(view: EstimateView): WireCostEstimate {
+export function presentEstimate(view: CostEstimate): WireCostEstimate {
   return {
     object: 'file.cost_estimate',
     file_id: view.fileId,

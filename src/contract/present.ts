@@ -1,5 +1,6 @@
 /** From the domain to the wire. */
 import type { Batch, Finding } from '../domain/batch.ts'
+import type { LiveState } from '../domain/figures.ts'
 import type { StoredFile } from '../domain/file.ts'
 import type {
   WireBatch,
@@ -11,15 +12,6 @@ import type {
   WireList,
   WireUsage,
 } from './wire.ts'
-
-/** What is shown of a live batch beyond its row. */
-export type LiveView = {
-  reason: string | null
-  inFlight: number
-  requestsPerSecond: number | null
-  tokensPerSecond: number | null
-  etaAt: number | null
-}
 
 export function presentFile(file: StoredFile): WireFile {
   return {
@@ -35,7 +27,7 @@ export function presentFile(file: StoredFile): WireFile {
   }
 }
 
-export function presentBatch(batch: Batch, live: LiveView | null, now: number): WireBatch {
+export function presentBatch(batch: Batch, live: LiveState | null, now: number): WireBatch {
   // The states have the wire's own words.
   const status: WireBatchStatus = batch.status
   return {
@@ -107,7 +99,7 @@ function presentUsage(batch: Batch): WireUsage {
   }
 }
 
-function presentExtras(batch: Batch, live: LiveView | null, now: number): WireBatchExtras {
+function presentExtras(batch: Batch, live: LiveState | null, now: number): WireBatchExtras {
   const isLive = live !== null
   return {
     state_reason: batch.haltReason ?? live?.reason ?? null,

@@ -3,6 +3,7 @@ import { build, type Histogram } from 'hdr-histogram-js'
 import type { Blobs } from '../blobs/blobs.ts'
 import { type Batch, emptyTally, isEnded, type Tally } from '../domain/batch.ts'
 import type { ServerConfig } from '../domain/config.ts'
+import type { Analytics, Quantiles } from '../domain/figures.ts'
 import type { StoredFile } from '../domain/file.ts'
 import { ANALYSES_KEPT_MAX, WINDOW_LINES_MAX } from '../domain/limits.ts'
 import { costPicos, decimalOf, priceOf, SIMULATED_PREFIX } from '../domain/price.ts'
@@ -11,7 +12,6 @@ import { foldRecord, type LineRecord } from '../results/record.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
 import { createLineReader } from './line-reader.ts'
-import type { Analytics, Quantiles } from './service.ts'
 
 export type AnalyticsParts = {
   store: Store

@@ -1,10 +1,10 @@
 /** What a file would cost in a window: estimated tokens times configured prices. No price is not zero. */
 import { isEndpoint } from '../domain/batch.ts'
 import type { ServerConfig } from '../domain/config.ts'
+import type { CostEstimate } from '../domain/figures.ts'
 import type { Inspection } from '../domain/file.ts'
 import { costPicos, decimalOf, priceOf } from '../domain/price.ts'
 import { ESTIMATE_BASIS, estimateTokens } from '../jsonl/estimate.ts'
-import type { CostEstimate } from './service.ts'
 
 export function estimateCost(
   file: { id: string; inspection: Inspection },

@@ -3,7 +3,8 @@
  * Hints wake it; what it does follows from the store and the result log alone, so a lost hint costs time, never truth.
  */
 import type { Tally } from '../domain/batch.ts'
-import type { EngineCounters, LiveState, ServedModel, UpstreamState } from './service.ts'
+import type { LiveState } from '../domain/figures.ts'
+import type { EngineCounters, ServedModel, UpstreamState } from './service.ts'
 
 export interface Engine {
   /** Recovers every live batch and begins to work. */

@@ -2,14 +2,22 @@
  * The line index of an input file: one fixed-size entry per request line, written while the upload streams in, never changed.
  * Blank lines have no entry. Byte by byte in docs/formats.md, "Line index".
  */
-import { TroubleError } from '../lib/errors.ts'
+import {
+  checkFormatHeader,
+  encodeFormatHeader,
+  FORMAT_HEADER_BYTES,
+  type Format,
+} from '../lib/format-header.ts'
 
-export const INDEX_HEADER_BYTES = 64
+export const INDEX_HEADER_BYTES = FORMAT_HEADER_BYTES
 export const INDEX_ENTRY_BYTES = 64
-const MAGIC = 0x58495744 // "DWIX", little-endian
-const VERSION = 1
-/** Oldest program version of this format that may read the file. */
-const READER_VERSION_MIN = 1
+const FORMAT: Format = {
+  name: 'line index',
+  magic: 0x58495744, // "DWIX"
+  version: 1,
+  readerVersionMin: 1,
+  recordBytes: INDEX_ENTRY_BYTES,
+}
 
 /** Offsets are bytes. `bodyStart`, `customIdStart` and `modelStart` count from the line's first byte. */
 export type IndexEntry = {
@@ -34,26 +42,14 @@ export type IndexEntry = {
 }
 
 export function encodeIndexHeader(lines: number): Uint8Array {
-  const header = Buffer.alloc(INDEX_HEADER_BYTES)
-  header.writeUInt32LE(MAGIC, 0)
-  header.writeUInt16LE(VERSION, 4)
-  header.writeUInt16LE(READER_VERSION_MIN, 6)
-  header.writeUInt32LE(INDEX_ENTRY_BYTES, 8)
+  const header = encodeFormatHeader(FORMAT)
   header.writeDoubleLE(lines, 16)
   return header
 }
 
 /** @returns the number of entries. @throws TroubleError `damaged` */
 export function decodeIndexHeader(header: Buffer): number {
-  if (header.byteLength < INDEX_HEADER_BYTES || header.readUInt32LE(0) !== MAGIC) {
-    throw new TroubleError('damaged', 'line index has no valid header')
-  }
-  if (header.readUInt16LE(6) > VERSION) {
-    throw new TroubleError(
-      'damaged',
-      `line index needs a program that reads version ${header.readUInt16LE(6)}`,
-    )
-  }
+  checkFormatHeader(header, FORMAT)
   return header.readDoubleLE(16)
 }
 

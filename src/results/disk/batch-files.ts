@@ -4,15 +4,20 @@
  * cut and written again from the log.
  */
 import type { Disk, FileHandle } from '../../lib/disk.ts'
+import { encodeFormatHeader, FORMAT_HEADER_BYTES, type Format } from '../../lib/format-header.ts'
 import { RECORD_BYTES } from '../record.ts'
 import type { ResultFileKind } from '../result-log.ts'
 import type { SyncedSizes } from './checkpoint.ts'
 import type { Layout } from './layout.ts'
 
-export const RECORDS_HEADER_BYTES = 64
-const RECORDS_MAGIC = 0x43525744 // "DWRC", little-endian
-const VERSION = 1
-const READER_VERSION_MIN = 1
+export const RECORDS_HEADER_BYTES = FORMAT_HEADER_BYTES
+export const recordsFormat: Format = {
+  name: 'file of records',
+  magic: 0x43525744, // "DWRC"
+  version: 1,
+  readerVersionMin: 1,
+  recordBytes: RECORD_BYTES,
+}
 
 /** Guess: a batch's gathered lines are written when they exceed this … */
 const PENDING_BYTES_MAX = 64 * 1024
@@ -180,7 +185,7 @@ export class BatchFiles {
       const header = part === 'records' ? RECORDS_HEADER_BYTES : 0
       const file = this.#handle(state, part)
       const at = header + state.sizes[part] - bytes.byteLength
-      if (part === 'records' && at === header) this.#disk.write(file, recordsHeader(), 0)
+      if (part === 'records' && at === header) this.#disk.write(file, encodeFormatHeader(recordsFormat), 0)
       this.#disk.write(file, bytes, at)
       state.dirty.add(part)
       state.pending[part] = []
@@ -226,13 +231,4 @@ export class BatchFiles {
   #path(seq: number, part: Part): string {
     return part === 'records' ? this.#layout.records(seq) : this.#layout.lines(seq, part)
   }
-}
-
-function recordsHeader(): Buffer {
-  const header = Buffer.alloc(RECORDS_HEADER_BYTES)
-  header.writeUInt32LE(RECORDS_MAGIC, 0)
-  header.writeUInt16LE(VERSION, 4)
-  header.writeUInt16LE(READER_VERSION_MIN, 6)
-  header.writeUInt32LE(RECORD_BYTES, 8)
-  return header
 }

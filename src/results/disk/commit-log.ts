@@ -11,18 +11,19 @@
  */
 import type { Disk, FileHandle } from '../../lib/disk.ts'
 import { assert, TroubleError } from '../../lib/errors.ts'
+import { encodeFormatHeader } from '../../lib/format-header.ts'
 import { decodeRecord, RECORD_BYTES } from '../record.ts'
 import type { BatchFiles } from './batch-files.ts'
 import { writeCheckpoint } from './checkpoint.ts'
 import type { Layout } from './layout.ts'
 import {
   encodeGroup,
-  encodeSegmentHeader,
   frameBytes,
   GROUP_FRAME_BYTES,
   LINE_FRAME_BYTES,
   SEGMENT_HEADER_BYTES,
   sealFrame,
+  segmentFormat,
 } from './log-format.ts'
 
 /** Guess: a checkpoint is due when the segment has grown to this. Bounds the log that a recovery reads. */
@@ -146,7 +147,7 @@ export class CommitLog {
     const path = this.#layout.segment(number)
     if (this.#disk.exists(path)) this.#disk.remove(path)
     const file = this.#disk.open(path, 'create')
-    this.#disk.write(file, encodeSegmentHeader(), 0)
+    this.#disk.write(file, encodeFormatHeader(segmentFormat), 0)
     this.#disk.syncData(file)
     this.#disk.syncFolder(this.#layout.log)
     return file

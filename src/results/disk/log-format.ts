@@ -1,9 +1,9 @@
 /** Frames of the commit log. Byte by byte in docs/formats.md, "Commit log". */
 import { crc32 } from 'node:zlib'
-import { TroubleError } from '../../lib/errors.ts'
+import { FORMAT_HEADER_BYTES, type Format } from '../../lib/format-header.ts'
 import { RECORD_BYTES } from '../record.ts'
 
-export const SEGMENT_HEADER_BYTES = 64
+export const SEGMENT_HEADER_BYTES = FORMAT_HEADER_BYTES
 export const FRAME_HEADER_BYTES = 24
 /** Header and record in front of a line frame's payload. */
 export const LINE_FRAME_BYTES = FRAME_HEADER_BYTES + RECORD_BYTES
@@ -13,33 +13,17 @@ export const GROUP_FRAME_BYTES = FRAME_HEADER_BYTES + 8
 export const KIND_LINE = 1
 export const KIND_GROUP = 2
 
-const SEGMENT_MAGIC = 0x474c5744 // "DWLG", little-endian
+export const segmentFormat: Format = {
+  name: 'segment of the result log',
+  magic: 0x474c5744, // "DWLG"
+  version: 1,
+  readerVersionMin: 1,
+  recordBytes: RECORD_BYTES,
+}
+
 const GROUP_MAGIC = Buffer.from('dw-group')
-const VERSION = 1
-const READER_VERSION_MIN = 1
 /** The only epoch of a server that holds every batch itself. */
 const EPOCH = 1
-
-export function encodeSegmentHeader(): Buffer {
-  const header = Buffer.alloc(SEGMENT_HEADER_BYTES)
-  header.writeUInt32LE(SEGMENT_MAGIC, 0)
-  header.writeUInt16LE(VERSION, 4)
-  header.writeUInt16LE(READER_VERSION_MIN, 6)
-  header.writeUInt32LE(RECORD_BYTES, 8)
-  return header
-}
-
-/** @returns false for a header that was never synced whole. @throws TroubleError when a newer program wrote it */
-export function checkSegmentHeader(header: Buffer): boolean {
-  if (header.byteLength < SEGMENT_HEADER_BYTES || header.readUInt32LE(0) !== SEGMENT_MAGIC) return false
-  const needs = header.readUInt16LE(6)
-  if (needs > VERSION)
-    throw new TroubleError(
-      'damaged',
-      `the result log needs a program that reads version ${needs}; this one reads ${VERSION}`,
-    )
-  return true
-}
 
 /** Writes the header of a line frame; the record and `payloadBytes` of payload follow it. The checksum is set by `sealFrame`. */
 export function encodeLineHeader(

@@ -2,8 +2,9 @@
 import { emptyTally, type Tally } from '../../domain/batch.ts'
 import { hasBit, newBitmap, setBit } from '../../lib/bitmap.ts'
 import type { Disk } from '../../lib/disk.ts'
+import { checkFormatHeader } from '../../lib/format-header.ts'
 import { decodeRecord, foldRecord, RECORD_BYTES } from '../record.ts'
-import { RECORDS_HEADER_BYTES } from './batch-files.ts'
+import { RECORDS_HEADER_BYTES, recordsFormat } from './batch-files.ts'
 import type { Layout } from './layout.ts'
 
 export type Scanned = { tally: Tally; recorded: Uint8Array } | { damage: string }
@@ -23,6 +24,10 @@ export function scanRecords(disk: Disk, layout: Layout, batch: { seq: number; li
   try {
     const block = Buffer.allocUnsafeSlow(RECORDS_PER_READ * RECORD_BYTES)
     const bytes = Math.max(0, disk.size(file) - RECORDS_HEADER_BYTES)
+    if (bytes > 0) {
+      disk.read(file, block.subarray(0, RECORDS_HEADER_BYTES), 0)
+      checkFormatHeader(block, recordsFormat)
+    }
     if (bytes % RECORD_BYTES !== 0) return { damage: `${path} ends inside a record` }
     for (let at = 0; at < bytes; ) {
       const filled = disk.read(

@@ -1,13 +1,13 @@
 /** Start of the result log: cuts what was never synced, writes again what the log has and the batches' files may not have. */
 import { dirname } from 'node:path'
 import type { Disk } from '../../lib/disk.ts'
-import { TroubleError } from '../../lib/errors.ts'
+import { checkFormatHeader, hasFormatHeader } from '../../lib/format-header.ts'
 import { RECORD_BYTES } from '../record.ts'
 import { BatchFiles } from './batch-files.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { CommitLog, type Defects, replayLine } from './commit-log.ts'
 import type { Layout } from './layout.ts'
-import { checkSegmentHeader, findGroup, readFrame, SEGMENT_HEADER_BYTES } from './log-format.ts'
+import { findGroup, readFrame, SEGMENT_HEADER_BYTES, segmentFormat } from './log-format.ts'
 
 export type Recovered = {
   log: CommitLog
@@ -85,10 +85,9 @@ type Segment = {
 
 function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
   const bytes = readWhole(disk, layout.segment(segment.number))
-  if (!checkSegmentHeader(bytes)) {
-    if (segment.isLast) return 0
-    throw new TroubleError('damaged', `the log segment ${layout.segment(segment.number)} has no valid header`)
-  }
+  // A header that was never synced whole: the crash came while the segment was made, and nothing can be in it.
+  if (segment.isLast && !hasFormatHeader(bytes, segmentFormat)) return 0
+  checkFormatHeader(bytes, segmentFormat)
   let lines = 0
   let unwritten = 0
   let at = SEGMENT_HEADER_BYTES
