@@ -2,6 +2,7 @@
  * Money, exact: integers of 10⁻¹² currency units, decimal text at the edges. A model without a price for a window has none there;
  * another window's price is never used instead, and the simulated model is never priced.
  */
+import { assert } from '../lib/errors.ts'
 import type { PriceRule } from './config.ts'
 
 export type Price = { inputPicos: bigint; cachedInputPicos: bigint; outputPicos: bigint }
@@ -26,11 +27,12 @@ export function priceOf(rules: readonly PriceRule[], model: string, window: stri
   }
 }
 
+/** Cached tokens are part of the prompt's: an engine that states more of them than it read makes nothing cheaper than fully cached. */
 export function costPicos(price: Price, tokens: TokenCounts): bigint {
-  const uncached = BigInt(tokens.promptTokens - tokens.cachedTokens)
+  const cached = Math.min(tokens.cachedTokens, tokens.promptTokens)
   return (
-    uncached * price.inputPicos +
-    BigInt(tokens.cachedTokens) * price.cachedInputPicos +
+    BigInt(tokens.promptTokens - cached) * price.inputPicos +
+    BigInt(cached) * price.cachedInputPicos +
     BigInt(tokens.completionTokens) * price.outputPicos
   )
 }
@@ -56,5 +58,8 @@ export function isPrice(text: string): boolean {
 }
 
 function perToken(perMillion: string): bigint {
-  return (picosOf(perMillion) ?? 0n) / TOKENS_PER_PRICE
+  const picos = picosOf(perMillion)
+  // The configuration is refused unless `isPrice` holds; rounding here would make money up.
+  assert(picos !== null && picos % TOKENS_PER_PRICE === 0n, `price ${perMillion} was checked at the start`)
+  return picos / TOKENS_PER_PRICE
 }

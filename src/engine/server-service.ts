@@ -1,6 +1,7 @@
 /** The one `Service`: use-cases put together from their parts. */
 import type { Blobs } from '../blobs/blobs.ts'
 import type { ServerConfig } from '../domain/config.ts'
+import type { StoredFile } from '../domain/file.ts'
 import { base32, keyHash, newId } from '../domain/ids.ts'
 import { requireWindow } from '../domain/window.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -39,13 +40,26 @@ export function createService(parts: ServiceParts): Service {
   const files = createFileService(parts)
   const batches = createBatchService(parts)
   const analyse = createAnalytics(parts)
+  /** A result file grows while its batch runs; its row learns the size at the end. */
+  const grown = (file: StoredFile): StoredFile => {
+    const tally = file.kind === 'input' || file.batchId === null ? null : engine.tally(file.batchId)
+    return tally === null
+      ? file
+      : { ...file, bytes: file.kind === 'output' ? tally.outputBytes : tally.errorBytes }
+  }
   return {
     windows: config.windows,
     ...createContentService(parts),
     beginUpload: files.beginUpload,
     deleteFile: files.deleteFile,
-    getFile: (tenantId, id) => store.files.get(id, tenantId),
-    listFiles: (tenantId, filter) => store.files.list(tenantId, filter),
+    async getFile(tenantId, id) {
+      const file = await store.files.get(id, tenantId)
+      return file === null ? null : grown(file)
+    },
+    async listFiles(tenantId, filter) {
+      const page = await store.files.list(tenantId, filter)
+      return { ...page, items: page.items.map(grown) }
+    },
     async estimateCost(tenantId, fileId, window) {
       requireWindow(window, config.windows)
       const file = await store.files.get(fileId, tenantId)
