@@ -2,6 +2,7 @@
 import multipart from '@fastify/multipart'
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import { JSON_BODY_BYTES_MAX, PATH_PARAMETER_CHARACTERS_MAX } from '../domain/limits.ts'
+import { OutcomeUnknownError } from '../engine/commit-outcome.ts'
 import type { Service } from '../engine/service.ts'
 import type { Clock } from '../lib/clock.ts'
 import { messageOf, RefusedError } from '../lib/errors.ts'
@@ -139,6 +140,13 @@ function addErrors(app: FastifyInstance, parts: ApiParts): void {
   })
   app.setErrorHandler((thrown, request, reply) => {
     const answer = errorReply(thrown)
+    if (thrown instanceof OutcomeUnknownError) {
+      // Any answer could turn out a lie: the caller is left to ask again, which an `Idempotency-Key` makes safe.
+      parts.logger.error({ requestId: request.id, cause: thrown.message }, 'closed without an answer')
+      reply.hijack()
+      request.raw.socket.destroy()
+      return reply
+    }
     if (answer.isOurs) {
       const cause = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
       parts.logger.error(

@@ -100,9 +100,14 @@ export const UPSTREAMS_MAX = 1_000
 export const IDEMPOTENCY_MS = 24 * 60 * 60_000
 /** Guess: analyses of ended batches kept in memory. */
 export const ANALYSES_KEPT_MAX = 256
-/** Guess: a blob that no row names is swept only when no upload of its age can still run. */
+/** Guess: how often files whose time has come are looked for; lookups by id notice the instant themselves. */
 export const JANITOR_MS = 60_000
+/** Guess: files of one look, and looks of one round. */
 export const JANITOR_PAGE = 100
+export const JANITOR_PAGES_MAX = 1_000
+/** Guess: how often, and how far apart, a row is asked for after its commit failed. */
+export const OUTCOME_LOOKUPS_MAX = 5
+export const OUTCOME_LOOKUP_MS = 200
 
 // Requests to our own routes.
 export const FORM_PARTS_MAX = 16

@@ -1,16 +1,17 @@
 /** Everything countable about a batch, folded from its records in one pass: exact counts, percentiles from a histogram of milliseconds. */
-import { build, type Histogram } from 'hdr-histogram-js'
 import type { Blobs } from '../blobs/blobs.ts'
 import { type Batch, emptyTally, isEnded, type Tally } from '../domain/batch.ts'
 import type { ServerConfig } from '../domain/config.ts'
-import type { Analytics, Quantiles } from '../domain/figures.ts'
+import type { Analytics } from '../domain/figures.ts'
 import type { StoredFile } from '../domain/file.ts'
-import { ANALYSES_KEPT_MAX, WINDOW_LINES_MAX } from '../domain/limits.ts'
+import { ANALYSES_KEPT_MAX } from '../domain/limits.ts'
 import { costPicos, decimalOf, priceOf, SIMULATED_PREFIX } from '../domain/price.ts'
 import type { Clock } from '../lib/clock.ts'
+import { TroubleError } from '../lib/errors.ts'
 import { foldRecord, type LineRecord } from '../results/record.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
+import { type Latencies, newLatencies, note, quantiles } from './latencies.ts'
 import { createLineReader } from './line-reader.ts'
 
 export type AnalyticsParts = {
@@ -21,16 +22,17 @@ export type AnalyticsParts = {
   config: ServerConfig
 }
 
-/** Guess: a day in milliseconds is the longest latency that a histogram tells apart. */
-const LATENCY_MS_MAX = 86_400_000
-const SIGNIFICANT_DIGITS = 3
+/** Places of the plan read at once: 256 KiB. */
+const PLAN_PLACES_MAX = 65_536
 
 export function createAnalytics(parts: AnalyticsParts) {
   /** An ended batch's records never change, so neither does its analysis. */
   const kept = new Map<string, Analytics>()
-  return async (batch: Batch): Promise<Analytics> => {
-    const known = kept.get(batch.id)
-    if (known !== undefined) return known
+  /** One analysis at a time, so that many callers need no more memory than one; those who ask for the same batch share it. */
+  const running = new Map<string, Promise<Analytics>>()
+  let last: Promise<unknown> = Promise.resolve()
+
+  const run = async (batch: Batch): Promise<Analytics> => {
     const analytics = await analyse(batch, parts)
     if (isEnded(batch.status)) {
       const [oldest] = kept.keys()
@@ -39,28 +41,42 @@ export function createAnalytics(parts: AnalyticsParts) {
     }
     return analytics
   }
+
+  return async (batch: Batch): Promise<Analytics> => {
+    const known = kept.get(batch.id)
+    if (known !== undefined) return known
+    // The status belongs to the name: an analysis begun while the batch ran is none of its end.
+    const name = `${batch.id} ${batch.status}`
+    const shared = running.get(name)
+    if (shared !== undefined) return shared
+    const started = last.then(() => run(batch)).finally(() => running.delete(name))
+    running.set(name, started)
+    last = started.catch(() => {
+      // Told to those who asked for it; the next analysis has nothing to do with it.
+    })
+    return started
+  }
 }
 
 type Fold = {
   tally: Tally
   calls: number
-  lastRecordedAt: number
-  queue: Histogram
-  firstByte: Histogram
-  upstream: Histogram
+  retried: number
+  queue: Latencies
+  firstByte: Latencies
+  upstream: Latencies
   models: { model: string; lines: number; tokens: Tally }[]
 }
 
 async function analyse(batch: Batch, parts: AnalyticsParts): Promise<Analytics> {
-  const file = await parts.store.files.getEvenDeleted(batch.inputFileId)
-  const modelAt = await modelLookup(batch, file, parts)
+  const modelAt = await findModels(batch, parts)
   const fold: Fold = {
     tally: { ...emptyTally },
     calls: 0,
-    lastRecordedAt: 0,
-    queue: newHistogram(),
-    firstByte: newHistogram(),
-    upstream: newHistogram(),
+    retried: 0,
+    queue: newLatencies(),
+    firstByte: newLatencies(),
+    upstream: newLatencies(),
     models: modelAt.names.map((model) => ({ model, lines: 0, tokens: { ...emptyTally } })),
   }
   // A batch that did not validate, or was cancelled before it started, has no records.
@@ -74,14 +90,14 @@ async function analyse(batch: Batch, parts: AnalyticsParts): Promise<Analytics> 
 
 function foldOne(fold: Fold, record: LineRecord, context: { batch: Batch; modelNumber: number }): void {
   foldRecord(fold.tally, record)
-  fold.calls += record.attempts
-  fold.lastRecordedAt = Math.max(fold.lastRecordedAt, record.recordedAt)
   const share = fold.models[context.modelNumber]
   if (share !== undefined) {
     share.lines += 1
     foldRecord(share.tokens, record)
   }
   if (record.attempts === 0) return
+  fold.calls += record.attempts
+  fold.retried += record.attempts - 1
   note(fold.queue, record.startedAt - (context.batch.inProgressAt ?? record.startedAt))
   note(fold.upstream, record.upstreamMs)
   if (record.firstByteMs > 0 || record.httpStatus > 0) note(fold.firstByte, record.firstByteMs)
@@ -125,7 +141,7 @@ function present(batch: Batch, fold: Fold, parts: AnalyticsParts): Analytics {
       firstByte: quantiles(fold.firstByte),
       upstream: quantiles(fold.upstream),
     },
-    attempts: { calls: fold.calls, retried: Math.max(0, fold.calls - answered) },
+    attempts: { calls: fold.calls, retried: fold.retried },
     wallMs,
     requestsPerSecond: seconds === null ? null : answered / seconds,
     tokensPerSecond: seconds === null ? null : (tally.promptTokens + tally.completionTokens) / seconds,
@@ -136,37 +152,39 @@ function present(batch: Batch, fold: Fold, parts: AnalyticsParts): Analytics {
   }
 }
 
-/** Which model each line asks for. One byte pair per line, and only when the file has several models. */
-async function modelLookup(
-  batch: Batch,
-  file: StoredFile | null,
-  parts: AnalyticsParts,
-): Promise<{ names: string[]; of: (lineIndex: number) => number }> {
+type ModelLookup = { names: string[]; of: (lineIndex: number) => number }
+
+/** Which model each line asks for. An input that is gone still tells it when all its lines asked for the same. */
+async function findModels(batch: Batch, parts: AnalyticsParts): Promise<ModelLookup> {
+  const of = (): number => 0
+  const file = await parts.store.files.getEvenDeleted(batch.inputFileId)
   const names = file?.inspection?.models.map(({ model }) => model) ?? []
-  if (file === null || names.length <= 1) return { names, of: () => 0 }
-  const numbers = new Uint16Array(batch.linesTotal)
-  const reader = createLineReader(parts.blobs, file)
-  for (let from = 0; from < batch.linesTotal; from += WINDOW_LINES_MAX) {
-    const entries = await reader.entries(from, Math.min(batch.linesTotal, from + WINDOW_LINES_MAX))
-    for (const entry of entries) numbers[entry.lineIndex] = entry.modelNumber
+  if (file === null || names.length === 0) return { names: batch.model === null ? [] : [batch.model], of }
+  if (names.length === 1 || batch.inProgressAt === null) return { names, of }
+  try {
+    const numbers = await readModelNumbers(file, parts.blobs)
+    return { names, of: (lineIndex) => numbers[lineIndex] ?? 0 }
+  } catch (thrown) {
+    // A deleted input loses its bytes a moment before its row.
+    if (file.deletedAt === null || !(thrown instanceof TroubleError)) throw thrown
+    return { names: [], of }
   }
-  return { names, of: (lineIndex) => numbers[lineIndex] ?? 0 }
 }
 
-function newHistogram(): Histogram {
-  return build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: LATENCY_MS_MAX,
-    numberOfSignificantValueDigits: SIGNIFICANT_DIGITS,
-  })
-}
-
-function note(histogram: Histogram, ms: number): void {
-  histogram.recordValue(Math.min(LATENCY_MS_MAX, Math.max(0, Math.round(ms))))
-}
-
-function quantiles(histogram: Histogram): Quantiles | null {
-  if (histogram.totalCount === 0) return null
-  const at = (percentile: number): number => histogram.getValueAtPercentile(percentile)
-  return { mean: histogram.mean, p50: at(50), p90: at(90), p95: at(95), p99: at(99), max: histogram.maxValue }
+/** The plan lists the lines model by model. At most two bytes a line, and only when the file has several models. */
+async function readModelNumbers(file: StoredFile, blobs: Blobs): Promise<Uint8Array | Uint16Array> {
+  const shares = file.inspection?.models ?? []
+  const lines = shares.reduce((sum, share) => sum + share.lines, 0)
+  const numbers = shares.length <= 256 ? new Uint8Array(lines) : new Uint16Array(lines)
+  const reader = createLineReader(blobs, file)
+  let from = 0
+  for (const [modelNumber, share] of shares.entries()) {
+    const end = from + share.lines
+    while (from < end) {
+      const to = Math.min(end, from + PLAN_PLACES_MAX)
+      for (const lineIndex of await reader.plan(from, to)) numbers[lineIndex] = modelNumber
+      from = to
+    }
+  }
+  return numbers
 }

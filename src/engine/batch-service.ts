@@ -1,4 +1,4 @@
-/** Batches as a tenant sees them: create, read, cancel, retry. */
+/** Batches as a tenant sees them: create, read, cancel. */
 import { createHash } from 'node:crypto'
 import { type Batch, isEnded, recordedLines } from '../domain/batch.ts'
 import type { ServerConfig } from '../domain/config.ts'
@@ -6,9 +6,10 @@ import { newId } from '../domain/ids.ts'
 import { IDEMPOTENCY_MS } from '../domain/limits.ts'
 import { requireWindow } from '../domain/window.ts'
 import type { Clock } from '../lib/clock.ts'
-import { RefusedError, TroubleError } from '../lib/errors.ts'
+import { RefusedError } from '../lib/errors.ts'
 import type { Random } from '../lib/random.ts'
 import type { Idempotency, NewBatch, Paged, Store } from '../store/store.ts'
+import { createOrFind } from './commit-outcome.ts'
 import type { Engine } from './engine.ts'
 import type { NewBatchRequest } from './service.ts'
 
@@ -20,15 +21,21 @@ export type BatchServiceParts = {
   config: ServerConfig
 }
 
-export type BatchOrigin = { retryOf: string | null }
+/** What a retry adds to a create. `requestKey`: what the caller asked for; the input file made for it differs at every try. */
+export type BatchOrigin = { retryOf: string; requestKey: string } | null
 
 export function createBatchService(parts: BatchServiceParts) {
   const { store, engine, clock, random, config } = parts
 
-  /** The row, with what the engine knows beyond it. */
-  const overlaid = (batch: Batch): Batch => {
-    const tally = isEnded(batch.status) ? null : engine.tally(batch.id)
-    return tally !== null && recordedLines(tally) >= recordedLines(batch.tally) ? { ...batch, tally } : batch
+  /** The row, with what the engine knows beyond it: counts that were shown once never go back. */
+  const overlaid = async (batch: Batch): Promise<Batch> => {
+    if (isEnded(batch.status)) return batch
+    const tally = engine.tally(batch.id)
+    if (tally === null) {
+      // The engine lets go of a batch once its end is stored, which may have come after this row was read.
+      return (await store.batches.get(batch.id, batch.tenantId)) ?? batch
+    }
+    return recordedLines(tally) >= recordedLines(batch.tally) ? { ...batch, tally } : batch
   }
 
   const createBatch = async (
@@ -58,11 +65,16 @@ export function createBatchService(parts: BatchServiceParts) {
       expiresAt: createdAt + ms,
       metadata: request.metadata,
       outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
-      retryOf: origin.retryOf,
+      retryOf: origin?.retryOf ?? null,
     }
-    const created = await createOnce(store, batch, idempotencyOf(tenantId, request, createdAt))
+    const idempotency = idempotencyOf(request, { tenantId, origin, now: createdAt })
+    const created = await createOrFind(`batch ${batch.id}`, {
+      create: async () => (await store.batches.create(batch, idempotency)).batch,
+      find: () => store.batches.get(batch.id, tenantId),
+      clock,
+    })
     engine.wake(created.id)
-    return created
+    return created.id === batch.id ? created : overlaid(created)
   }
 
   return {
@@ -76,12 +88,17 @@ export function createBatchService(parts: BatchServiceParts) {
       filter: { activeFirst: boolean; after: string | null; limit: number },
     ): Promise<Paged<Batch>> {
       const page = await store.batches.list(tenantId, filter)
-      return { ...page, items: page.items.map(overlaid) }
+      return { ...page, items: await Promise.all(page.items.map(overlaid)) }
     },
     async cancelBatch(tenantId: string, id: string): Promise<Batch | null> {
       const batch = await store.batches.get(id, tenantId)
       if (batch === null) return null
-      if (await store.batches.cancel(id, clock.now())) engine.wake(id)
+      try {
+        await store.batches.cancel(id, clock.now())
+      } finally {
+        // Also when the outcome is unknown: a hint too many costs nothing, a cancel that nobody acts on costs calls.
+        engine.wake(id)
+      }
       // Whoever moved it first: its row says what it is now.
       const now = await store.batches.get(id, tenantId)
       if (now === null) return null
@@ -95,24 +112,19 @@ export function createBatchService(parts: BatchServiceParts) {
   }
 }
 
-/** When the outcome of the commit is unknown the id is asked for, so that a create that failed towards the caller never runs. */
-async function createOnce(store: Store, batch: NewBatch, idempotency: Idempotency | null): Promise<Batch> {
-  try {
-    return (await store.batches.create(batch, idempotency)).batch
-  } catch (thrown) {
-    if (!(thrown instanceof TroubleError)) throw thrown
-    const made = await store.batches.get(batch.id, batch.tenantId)
-    if (made === null) throw thrown
-    return made
-  }
-}
-
-function idempotencyOf(tenantId: string, request: NewBatchRequest, now: number): Idempotency | null {
+/** The same key with another body is refused, so the hash covers every field of the request in an order of its own. */
+function idempotencyOf(
+  request: NewBatchRequest,
+  context: { tenantId: string; origin: BatchOrigin; now: number },
+): Idempotency | null {
+  const { tenantId, origin, now } = context
   if (request.idempotencyKey === null) return null
-  const { idempotencyKey, metadata, ...rest } = request
-  const sorted = metadata === null ? null : Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  const bodyHash = createHash('sha256')
-    .update(JSON.stringify([rest, sorted]))
-    .digest('hex')
-  return { tenantId, key: idempotencyKey, bodyHash, expiresAt: now + IDEMPOTENCY_MS }
+  const { metadata } = request
+  const pairs = metadata === null ? null : Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const body =
+    origin === null
+      ? [request.inputFileId, request.endpoint, request.window, pairs, request.outputExpiresAfterSeconds]
+      : ['retry', origin.retryOf, origin.requestKey]
+  const bodyHash = createHash('sha256').update(JSON.stringify(body)).digest('hex')
+  return { tenantId, key: request.idempotencyKey, bodyHash, expiresAt: now + IDEMPOTENCY_MS }
 }

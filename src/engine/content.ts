@@ -3,19 +3,19 @@ import type { Blobs } from '../blobs/blobs.ts'
 import { blobNames } from '../blobs/blobs.ts'
 import { type Batch, isEnded } from '../domain/batch.ts'
 import type { StoredFile } from '../domain/file.ts'
+import type { Clock } from '../lib/clock.ts'
 import { BugError, RefusedError } from '../lib/errors.ts'
 import type { ResultFileKind, ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
+import { findFile } from './file-lookup.ts'
 import { createLineReader } from './line-reader.ts'
 import type { Content, LineContent } from './service.ts'
 
-export type ContentParts = { store: Store; blobs: Blobs; results: ResultLog }
+export type ContentParts = { store: Store; blobs: Blobs; results: ResultLog; clock: Clock }
 
 export function createContentService(parts: ContentParts) {
   const { store, blobs, results } = parts
-
-  const find = async (tenantId: string, id: string): Promise<StoredFile | null> =>
-    store.files.get(id, tenantId)
+  const find = (tenantId: string, id: string): Promise<StoredFile | null> => findFile(parts, tenantId, id)
 
   return {
     async openContent(tenantId: string, id: string): Promise<Content | null> {

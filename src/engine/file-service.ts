@@ -10,6 +10,8 @@ import { RefusedError, TroubleError } from '../lib/errors.ts'
 import type { Random } from '../lib/random.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
+import { createOrFind, OutcomeUnknownError } from './commit-outcome.ts'
+import { findFile } from './file-lookup.ts'
 import type { Intake, IntakeUpload } from './intake.ts'
 import type { Upload } from './service.ts'
 
@@ -49,13 +51,16 @@ export function createFileService(parts: FileServiceParts) {
         )
       }
       requireSpace()
+      const upload = new RunningUpload(parts, { tenantId, requireSpace, onEnd: () => (uploads -= 1) })
       uploads += 1
-      return new RunningUpload(parts, { tenantId, requireSpace, onEnd: () => (uploads -= 1) })
+      return upload
     },
+
+    getFile: (tenantId: string, id: string): Promise<StoredFile | null> => findFile(parts, tenantId, id),
 
     async deleteFile(tenantId: string, id: string): Promise<boolean> {
       const { store, clock, results } = parts
-      const file = await store.files.get(id, tenantId)
+      const file = await findFile(parts, tenantId, id)
       if (file === null) return false
       if (file.kind === 'input') return store.files.hide(id, clock.now())
       const batch = file.batchId === null ? null : await store.batches.get(file.batchId, tenantId)
@@ -66,9 +71,9 @@ export function createFileService(parts: FileServiceParts) {
           { status: 409, param: 'id' },
         )
       }
-      const isHidden = await store.files.hide(id, clock.now())
+      // The bytes first: after a crash in between the id is still there to be deleted again.
       if (batch !== null) await results.removeFile(batch.seq, file.kind)
-      return isHidden
+      return store.files.hide(id, clock.now())
     },
   }
 }
@@ -79,6 +84,7 @@ class RunningUpload implements Upload {
   readonly #fileId: string
   readonly #intake: IntakeUpload
   #bytes = 0
+  #beginning = new JsonBeginning()
   #isEnded = false
 
   constructor(
@@ -95,6 +101,7 @@ class RunningUpload implements Upload {
     const before = Math.floor(this.#bytes / SPACE_CHECK_BYTES)
     this.#bytes += chunk.byteLength
     if (Math.floor(this.#bytes / SPACE_CHECK_BYTES) !== before) this.#context.requireSpace()
+    this.#beginning.look(chunk)
     await this.#intake.write(chunk)
   }
 
@@ -104,21 +111,16 @@ class RunningUpload implements Upload {
     expiresAfterSeconds: number | null
   }): Promise<StoredFile> {
     try {
-      if (facts.purpose !== INPUT_PURPOSE) {
-        throw new RefusedError(
-          'invalid_purpose',
-          `'${facts.purpose}' is not one of ['${INPUT_PURPOSE}'] - 'purpose'`,
-        )
-      }
-      if (!facts.filename.endsWith('.jsonl')) throw wrongFormat()
+      requireInputFacts(facts)
       const inspection = await this.#intake.finish()
-      if (isNoJsonl(inspection)) throw wrongFormat()
-      const file = this.#fileOf(facts, inspection)
-      await this.#parts.store.files.create(file)
+      if (inspection.lines === 0 || !this.#beginning.isJson) throw wrongFormat()
+      const stored = await this.#store(this.#fileOf(facts, inspection))
       this.#end()
-      return file
+      return stored
     } catch (thrown) {
-      await this.abort()
+      // A row that may exist keeps its bytes; without a row the next start sweeps them.
+      if (thrown instanceof OutcomeUnknownError) this.#end()
+      else await this.abort()
       throw thrown
     }
   }
@@ -126,8 +128,21 @@ class RunningUpload implements Upload {
   async abort(): Promise<void> {
     if (this.#isEnded) return
     this.#end()
-    await this.#intake.abort()
-    await removeInput(this.#parts.blobs, this.#fileId)
+    try {
+      await this.#intake.abort()
+      await removeInput(this.#parts.blobs, this.#fileId)
+    } catch {
+      // No row names what could not be removed: the next start sweeps it, and the caller learns what failed before.
+    }
+  }
+
+  #store(file: StoredFile): Promise<StoredFile> {
+    const { store, clock } = this.#parts
+    return createOrFind(`file ${file.id}`, {
+      create: () => store.files.create(file).then(() => file),
+      find: () => store.files.get(file.id, file.tenantId),
+      clock,
+    })
   }
 
   #end(): void {
@@ -158,12 +173,40 @@ class RunningUpload implements Upload {
   }
 }
 
-/** What OpenAI refuses at the upload: nothing in it, or no JSON at its beginning. */
-function isNoJsonl(inspection: Inspection): boolean {
-  if (inspection.lines === 0) return true
-  return inspection.findings.some(
-    (finding) => finding.lineNumber === 1 && finding.code === 'invalid_json_line',
-  )
+/** @throws RefusedError for what OpenAI refuses whatever the bytes are */
+function requireInputFacts(facts: { filename: string; purpose: string }): void {
+  if (facts.purpose !== INPUT_PURPOSE) {
+    throw new RefusedError(
+      'invalid_purpose',
+      `'${facts.purpose}' is not one of ['${INPUT_PURPOSE}'] - 'purpose'`,
+    )
+  }
+  if (!facts.filename.endsWith('.jsonl')) throw wrongFormat()
+}
+
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d])
+const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf]
+const JSON_BEGINNINGS: ReadonlySet<number> = new Set([0x7b, 0x5b])
+
+/**
+ * Does the content begin as JSON, blanks and a byte order mark aside? A file that does not is refused at the upload; whatever else
+ * is wrong with its lines is told with their numbers, by the batch that is made of it.
+ */
+class JsonBeginning {
+  isJson = false
+  #isDecided = false
+  #bytes = 0
+
+  look(chunk: Uint8Array): void {
+    for (let at = 0; !this.#isDecided && at < chunk.byteLength; at += 1) {
+      const byte = chunk[at] ?? 0
+      const isMark = byte === BYTE_ORDER_MARK[this.#bytes]
+      this.#bytes += 1
+      if (isMark || BLANKS.has(byte)) continue
+      this.#isDecided = true
+      this.isJson = JSON_BEGINNINGS.has(byte)
+    }
+  }
 }
 
 function wrongFormat(): RefusedError {

@@ -1,64 +1,79 @@
 /** A new batch of the lines of an ended one that failed or expired, from a real input file that holds just those lines byte for byte. */
 import type { Blobs } from '../blobs/blobs.ts'
-import { blobNames } from '../blobs/blobs.ts'
 import { type Batch, type Endpoint, isEnded, isEndpoint, type Outcome } from '../domain/batch.ts'
+import type { ServerConfig } from '../domain/config.ts'
 import type { StoredFile } from '../domain/file.ts'
-import { WINDOW_LINES_MAX } from '../domain/limits.ts'
-import { hasBit, newBitmap, setBit } from '../lib/bitmap.ts'
-import { assert, RefusedError } from '../lib/errors.ts'
+import { requireWindow } from '../domain/window.ts'
+import { newBitmap, setBit } from '../lib/bitmap.ts'
+import type { Clock } from '../lib/clock.ts'
+import { assert, RefusedError, TroubleError } from '../lib/errors.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
-import { createLineReader, type IndexedLine } from './line-reader.ts'
+import type { BatchOrigin } from './batch-service.ts'
+import { OutcomeUnknownError } from './commit-outcome.ts'
+import { copyLines } from './line-copy.ts'
 import type { NewBatchRequest, Upload } from './service.ts'
 
 export type RetryParts = {
   store: Store
   blobs: Blobs
   results: ResultLog
+  clock: Clock
+  config: ServerConfig
   beginUpload: (tenantId: string) => Promise<Upload>
-  createBatch: (
-    tenantId: string,
-    request: NewBatchRequest,
-    origin: { retryOf: string | null },
-  ) => Promise<Batch>
+  getBatch: (tenantId: string, id: string) => Promise<Batch | null>
+  createBatch: (tenantId: string, request: NewBatchRequest, origin: BatchOrigin) => Promise<Batch>
 }
 
-const NEWLINE = Buffer.from('\n')
+type RetryRequest = { id: string; includeCancelled: boolean; idempotencyKey: string | null }
 
+/** @throws RefusedError `batch_running`, `nothing_to_retry`, `input_gone` (409) */
 export async function retryBatch(
   parts: RetryParts,
   tenantId: string,
-  request: { id: string; includeCancelled: boolean; idempotencyKey: string | null },
+  request: RetryRequest,
 ): Promise<Batch | null> {
-  const origin = await parts.store.batches.get(request.id, tenantId)
+  const { store, config } = parts
+  const origin = await store.batches.get(request.id, tenantId)
   if (origin === null) return null
   requireEnded(origin)
-  const live = (await parts.store.batches.children(origin.id)).find((child) => !isEnded(child.status))
-  if (live !== undefined) return live
+  const live = (await store.batches.children(origin.id)).find((child) => !isEnded(child.status))
+  if (live !== undefined) return parts.getBatch(tenantId, live.id)
+  requireWindow(origin.window, config.windows)
   const selected = await selectLines(parts.results, origin, request.includeCancelled)
   if (selected.lines === 0) throw nothingToRetry(origin, request.includeCancelled)
-  const input = await parts.store.files.getEvenDeleted(origin.inputFileId)
-  if (input === null) {
-    throw new RefusedError(
-      'input_gone',
-      `The input file ${origin.inputFileId} of batch ${origin.id} was deleted: upload it again to run it.`,
-      { status: 409 },
-    )
-  }
+  const input = await store.files.getEvenDeleted(origin.inputFileId)
+  if (input === null) throw inputGone(origin)
   const file = await uploadLines(parts, { origin, input, bitmap: selected.bitmap })
-  return parts.createBatch(
-    tenantId,
-    {
-      inputFileId: file.id,
-      endpoint: requireEndpoint(origin.endpoint),
-      window: origin.window,
-      metadata: origin.metadata === null ? null : { ...origin.metadata },
-      outputExpiresAfterSeconds: origin.outputExpiresAfterSeconds,
-      // The new file's id differs at each try; that no two children live at once is the store's guard.
-      idempotencyKey: null,
-    },
-    { retryOf: origin.id },
-  )
+  return createFrom(parts, { origin, file, request })
+}
+
+/** The file made for a batch that then is not made, or was made before, is taken back: nobody asked for it. */
+async function createFrom(
+  parts: RetryParts,
+  made: { origin: Batch; file: StoredFile; request: RetryRequest },
+): Promise<Batch> {
+  const { origin, file, request } = made
+  const takeBack = (): Promise<boolean> => parts.store.files.hide(file.id, parts.clock.now())
+  const batch = await parts
+    .createBatch(
+      origin.tenantId,
+      {
+        inputFileId: file.id,
+        endpoint: requireEndpoint(origin.endpoint),
+        window: origin.window,
+        metadata: origin.metadata === null ? null : { ...origin.metadata },
+        outputExpiresAfterSeconds: origin.outputExpiresAfterSeconds,
+        idempotencyKey: request.idempotencyKey,
+      },
+      { retryOf: origin.id, requestKey: request.includeCancelled ? 'with cancelled' : 'failed' },
+    )
+    .catch(async (thrown: unknown) => {
+      if (!(thrown instanceof OutcomeUnknownError)) await takeBack()
+      throw thrown
+    })
+  if (batch.inputFileId !== file.id) await takeBack()
+  return batch
 }
 
 async function selectLines(
@@ -71,6 +86,8 @@ async function selectLines(
   )
   const bitmap = newBitmap(origin.linesTotal)
   let lines = 0
+  // A batch that was cancelled before it started has no records.
+  if (origin.inProgressAt === null) return { bitmap, lines }
   for await (const records of results.records(origin.seq)) {
     for (const record of records) {
       if (!wanted.has(record.outcome)) continue
@@ -88,12 +105,8 @@ async function uploadLines(
   const { origin, input, bitmap } = source
   const upload = await parts.beginUpload(origin.tenantId)
   try {
-    const reader = createLineReader(parts.blobs, input)
-    for (let from = 0; from < origin.linesTotal; from += WINDOW_LINES_MAX) {
-      const entries = await reader.entries(from, Math.min(origin.linesTotal, from + WINDOW_LINES_MAX))
-      for (const entry of entries)
-        if (hasBit(bitmap, entry.lineIndex)) await copyLine(parts.blobs, input, entry, upload)
-    }
+    const lines = copyLines(parts.blobs, input, { bitmap, linesTotal: origin.linesTotal })
+    for await (const bytes of lines) await upload.write(bytes)
     return await upload.finish({
       filename: `${origin.id}_retry.jsonl`,
       purpose: 'batch',
@@ -101,14 +114,11 @@ async function uploadLines(
     })
   } catch (thrown) {
     await upload.abort()
+    const isGone = thrown instanceof TroubleError && thrown.code === 'damaged'
+    // A deleted input may lose its bytes while they are copied.
+    if (isGone && (await parts.store.files.getEvenDeleted(input.id)) === null) throw inputGone(origin)
     throw thrown
   }
-}
-
-async function copyLine(blobs: Blobs, input: StoredFile, entry: IndexedLine, upload: Upload): Promise<void> {
-  const range = { start: entry.lineOffset, end: entry.lineOffset + entry.lineBytes }
-  for await (const chunk of blobs.read(blobNames.data(input.id), range)) await upload.write(chunk)
-  await upload.write(NEWLINE)
 }
 
 function requireEnded(origin: Batch): void {
@@ -129,13 +139,23 @@ function requireEnded(origin: Batch): void {
 }
 
 function nothingToRetry(origin: Batch, includeCancelled: boolean): RefusedError {
-  const hasCancelled = origin.tally.cancelled > 0 && !includeCancelled
-  const hint = hasCancelled
-    ? ` It has ${origin.tally.cancelled} cancelled lines: ask for them with include_cancelled.`
-    : ''
-  return new RefusedError('nothing_to_retry', `Batch ${origin.id} has no failed or expired lines.${hint}`, {
-    status: 409,
-  })
+  const { cancelled } = origin.tally
+  const said = `Batch ${origin.id} has no failed or expired lines.`
+  const message =
+    origin.inProgressAt === null
+      ? `Batch ${origin.id} was cancelled before it started, so nothing ran: create a new batch of file ${origin.inputFileId}.`
+      : cancelled > 0 && !includeCancelled
+        ? `${said} It has ${cancelled} cancelled lines: ask for them with include_cancelled.`
+        : `${said} To run all its lines again, create a new batch of file ${origin.inputFileId}.`
+  return new RefusedError('nothing_to_retry', message, { status: 409 })
+}
+
+function inputGone(origin: Batch): RefusedError {
+  return new RefusedError(
+    'input_gone',
+    `The input file ${origin.inputFileId} of batch ${origin.id} was deleted: upload it again to run it.`,
+    { status: 409 },
+  )
 }
 
 function requireEndpoint(text: string): Endpoint {

@@ -53,7 +53,7 @@ export function createService(parts: ServiceParts): Service {
     beginUpload: files.beginUpload,
     deleteFile: files.deleteFile,
     async getFile(tenantId, id) {
-      const file = await store.files.get(id, tenantId)
+      const file = await files.getFile(tenantId, id)
       return file === null ? null : grown(file)
     },
     async listFiles(tenantId, filter) {
@@ -62,19 +62,16 @@ export function createService(parts: ServiceParts): Service {
     },
     async estimateCost(tenantId, fileId, window) {
       requireWindow(window, config.windows)
-      const file = await store.files.get(fileId, tenantId)
+      const file = await files.getFile(tenantId, fileId)
       if (file === null || file.inspection === null) return null
       return estimateCost({ id: file.id, inspection: file.inspection }, window, config)
     },
-    createBatch: (tenantId, request) => batches.createBatch(tenantId, request, { retryOf: null }),
+    createBatch: (tenantId, request) => batches.createBatch(tenantId, request, null),
     getBatch: batches.getBatch,
     listBatches: batches.listBatches,
     cancelBatch: batches.cancelBatch,
     retryBatch: (tenantId, id, options) =>
-      retryBatch({ ...parts, beginUpload: files.beginUpload, createBatch: batches.createBatch }, tenantId, {
-        id,
-        ...options,
-      }),
+      retryBatch({ ...parts, ...batches, beginUpload: files.beginUpload }, tenantId, { id, ...options }),
     liveState: (batchId) => engine.live(batchId),
     async analyse(tenantId, id) {
       const batch = await batches.getBatch(tenantId, id)
