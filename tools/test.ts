@@ -21,7 +21,7 @@ for (const name of Object.keys(process.env)) {
   if (/^(OPENAI_|DW_)/.test(name) && name !== 'DW_REFERENCE_BIN') delete process.env[name]
 }
 
-const events = run({ files, concurrency: availableParallelism(), timeout: FILE_MS_MAX })
+const events = run({ files, concurrency: availableParallelism(), timeout: FILE_MS_MAX, forceExit: true })
 events.on('test:pass', (test) => {
   if (test.details.type === 'suite') return
   if (test.skip !== undefined) skipped += 1

@@ -81,6 +81,24 @@ test('an upload that is cut off leaves nothing and gives its place free', async 
   })
 })
 
+test('an upload whose row is being stored keeps its bytes, whoever gives up meanwhile', async () => {
+  let giveUp = async (): Promise<void> => undefined
+  const wrapStore = ({ files, ...store }: Store): Store => ({
+    ...store,
+    files: { ...files, create: (file) => giveUp().then(() => files.create(file)) },
+  })
+  await withRig({ wrapStore, limits: { uploadsMax: 1 } }, async (own) => {
+    const upload = await own.service.beginUpload(TENANT)
+    await upload.write(Buffer.from(good))
+    giveUp = () => upload.abort()
+    const file = await upload.finish(facts)
+    await upload.abort()
+    assert.equal(await own.read(file.id), good)
+    await own.service.beginUpload(TENANT)
+    await assert.rejects(own.service.beginUpload(TENANT), { code: 'too_many_uploads' })
+  })
+})
+
 test('below the first mark of free space an upload is refused, and one that runs is stopped', async () => {
   let free = 10
   await withRig({ freeBytes: () => free, limits: { uploadFreeBytesMin: 11 } }, async (rig) => {

@@ -85,6 +85,8 @@ class RunningUpload implements Upload {
   readonly #intake: IntakeUpload
   #bytes = 0
   #beginning = new JsonBeginning()
+  /** From here on `finish` alone decides what remains. */
+  #isFinishing = false
   #isEnded = false
 
   constructor(
@@ -110,6 +112,7 @@ class RunningUpload implements Upload {
     purpose: string
     expiresAfterSeconds: number | null
   }): Promise<StoredFile> {
+    this.#isFinishing = true
     try {
       requireInputFacts(facts)
       const inspection = await this.#intake.finish()
@@ -120,13 +123,16 @@ class RunningUpload implements Upload {
     } catch (thrown) {
       // A row that may exist keeps its bytes; without a row the next start sweeps them.
       if (thrown instanceof OutcomeUnknownError) this.#end()
-      else await this.abort()
+      else await this.#discard()
       throw thrown
     }
   }
 
   async abort(): Promise<void> {
-    if (this.#isEnded) return
+    if (!this.#isEnded && !this.#isFinishing) await this.#discard()
+  }
+
+  async #discard(): Promise<void> {
     this.#end()
     try {
       await this.#intake.abort()
@@ -146,8 +152,8 @@ class RunningUpload implements Upload {
   }
 
   #end(): void {
-    if (!this.#isEnded) this.#context.onEnd()
     this.#isEnded = true
+    this.#context.onEnd()
   }
 
   #fileOf(

@@ -43,6 +43,7 @@ export type Rig = {
   results: ResultLog
   clock: HandClock
   engine: HandEngine
+  config: ServerConfig
   folder: string
   upload(content: string | Uint8Array, more?: { filename?: string; seconds?: number }): Promise<StoredFile>
   create(fileId: string, more?: Partial<NewBatchRequest>): Promise<Batch>
@@ -98,7 +99,7 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
     config,
     freeBytes: options.freeBytes ?? (() => Number.MAX_SAFE_INTEGER),
   })
-  const parts = { service, store, blobs, results, clock, engine, folder }
+  const parts = { service, store, blobs, results, clock, engine, config, folder }
   const close = async (): Promise<void> => {
     await Promise.all([intake.stop(), results.close(), blobs.close(), store.close()])
     rmSync(folder, { recursive: true })
@@ -131,8 +132,10 @@ function createMoves(parts: Pick<Rig, 'service' | 'store' | 'results' | 'clock' 
       const filename = more.filename ?? 'questions.jsonl'
       return upload.finish({ filename, purpose: 'batch', expiresAfterSeconds: more.seconds ?? null })
     },
-    create: (inputFileId, more = {}) =>
-      service.createBatch(TENANT, {
+    create(inputFileId, more = {}) {
+      // Batches made at one instant have no order of their own.
+      clock.advance(1)
+      return service.createBatch(TENANT, {
         inputFileId,
         endpoint: '/v1/chat/completions',
         window: '24h',
@@ -140,7 +143,8 @@ function createMoves(parts: Pick<Rig, 'service' | 'store' | 'results' | 'clock' 
         outputExpiresAfterSeconds: null,
         idempotencyKey: null,
         ...more,
-      }),
+      })
+    },
     async answer(batchId, answers) {
       const batch = await opened(batchId)
       for (const planned of answers)
