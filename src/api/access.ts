@@ -44,27 +44,32 @@ export async function identify(facts: AccessFacts): Promise<Caller & { isOpen: b
   throw bearer === null ? missingKey() : wrongKey(bearer)
 }
 
+/** A client leaves the port out where it is the scheme's own. */
+const HTTP_PORT = 80
+const SCHEME = 'http://'
+
 /** Against DNS rebinding: without a key only pages and programs that name this very server are served. @throws RefusedError 403 */
 export function requireSameOrigin(
   headers: { host: string | undefined; origin: string | undefined },
   address: { host: string; port: number },
 ): void {
   const names = new Set(['localhost', '127.0.0.1', '[::1]', bracketed(address.host)])
-  const isOurs = (authority: string | undefined): boolean => {
-    const match = /^(\[[0-9a-f:.]+\]|[^:]+):(\d+)$/i.exec(authority ?? '')
-    return match !== null && names.has(match[1]?.toLowerCase() ?? '') && Number(match[2]) === address.port
+  const isOurs = (authority: string): boolean => {
+    const match = /^(\[[0-9a-f:.]+\]|[^:@/]+)(?::(\d{1,5}))?$/i.exec(authority)
+    return names.has(match?.[1]?.toLowerCase() ?? '') && Number(match?.[2] ?? HTTP_PORT) === address.port
   }
-  if (!isOurs(headers.host)) {
+  if (!isOurs(headers.host ?? '')) {
     throw new RefusedError(
       'wrong_host',
       `Without a key this server answers only to its own address, not to host '${shown(headers.host)}'. Create a key with \`dw keys create\` to reach it under another name.`,
       { status: 403 },
     )
   }
-  if (headers.origin !== undefined && !isOurs(headers.origin.replace(/^https?:\/\//, ''))) {
+  const { origin } = headers
+  if (origin !== undefined && !(origin.startsWith(SCHEME) && isOurs(origin.slice(SCHEME.length)))) {
     throw new RefusedError(
       'wrong_origin',
-      `Without a key this server takes no requests from pages of '${shown(headers.origin)}'. Create a key with \`dw keys create\`.`,
+      `Without a key this server takes no requests from pages of '${shown(origin)}'. Create a key with \`dw keys create\`.`,
       { status: 403 },
     )
   }

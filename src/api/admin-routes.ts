@@ -9,7 +9,7 @@ import { RefusedError } from '../lib/errors.ts'
 import { requireOwner } from './access.ts'
 import { callerOf, idOf } from './request-facts.ts'
 
-export function addAdminRoutes(app: FastifyInstance, service: Service): void {
+export function addAdminRoutes(app: FastifyInstance, service: Service, facts: { now: () => number }): void {
   const owned = (request: FastifyRequest): void => requireOwner(callerOf(request))
 
   app.get('/admin/v1/upstreams', (request) => {
@@ -49,6 +49,11 @@ export function addAdminRoutes(app: FastifyInstance, service: Service): void {
     const body = parse(createKeyBody, request.body)
     const expiresAt =
       body.expires_at === null || body.expires_at === undefined ? null : body.expires_at * 1000
+    if (expiresAt !== null && expiresAt <= facts.now()) {
+      throw new RefusedError('invalid_value', "Invalid 'expires_at': it must lie in the future.", {
+        param: 'expires_at',
+      })
+    }
     const { key, secret } = await service.createKey({
       name: body.name,
       tenantId: body.tenant ?? null,

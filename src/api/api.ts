@@ -1,11 +1,12 @@
 /** The HTTP server: hooks that every request passes, then the routes. Routes parse, call and present; they know no storage. */
+import type { IncomingMessage } from 'node:http'
 import multipart from '@fastify/multipart'
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
-import { JSON_BODY_BYTES_MAX, PATH_PARAMETER_CHARACTERS_MAX } from '../domain/limits.ts'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import { JSON_BODY_BYTES_MAX, PATH_PARAMETER_CHARACTERS_MAX, STOP_WAIT_MS } from '../domain/limits.ts'
 import { OutcomeUnknownError } from '../engine/commit-outcome.ts'
 import type { Service } from '../engine/service.ts'
 import type { Clock } from '../lib/clock.ts'
-import { messageOf, RefusedError } from '../lib/errors.ts'
+import { messageOf, RefusedError, systemCodeOf, TroubleError } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Random } from '../lib/random.ts'
 import { bearerOf, identify, KEY_TOUCH_MS, type KnownKey, requireSameOrigin } from './access.ts'
@@ -13,6 +14,7 @@ import { addAdminRoutes } from './admin-routes.ts'
 import { addBatchRoutes } from './batch-routes.ts'
 import { errorReply } from './errors.ts'
 import { addFileRoutes } from './file-routes.ts'
+import { createHttpServers, type Exchange, type HttpServers } from './http-server.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { addOperationsRoutes, OPEN_ROUTES } from './operations-routes.ts'
 import { knownCallerOf, setCaller } from './request-facts.ts'
@@ -37,32 +39,67 @@ export type ApiParts = {
   currency: string
   /** Where the server listens, known once it does. */
   address: () => { host: string; port: number }
+  /** How long a stop lets requests end that have begun; STOP_WAIT_MS when absent. */
+  stopWaitMs?: number
 }
 
-/** Guess: a JSON body that takes longer is a slow client that holds a connection; uploads are not bound by it. */
-const HEADERS_MS_MAX = 30_000
-
+/** `close()` takes nothing new from then on, lets what runs end for a bounded time, then cuts it. */
 export async function buildApi(parts: ApiParts): Promise<FastifyInstance> {
-  const app = fastify({
+  const { service, logger, clock } = parts
+  const routed = new WeakMap<IncomingMessage, FastifyRequest>()
+  const servers = createHttpServers({
+    ...parts,
+    onEnd: (request, exchange) => logExchange(logger, routed.get(request), exchange),
+  })
+  const app = createApp(parts, servers)
+  app.addHook('onRequest', async (request) => {
+    routed.set(request.raw, request)
+  })
+  addStop(app, parts, servers)
+  addBodyParsers(app)
+  await app.register(multipart)
+  addAccess(app, parts)
+  app.setNotFoundHandler((request) => {
+    throw unknownUrl(request)
+  })
+  app.setErrorHandler((thrown, request, reply) => answerError(logger, thrown, { request, reply }))
+  const now = (): number => clock.now()
+  addFileRoutes(app, service, logger)
+  addBatchRoutes(app, service, { now, currency: parts.currency })
+  addModelRoutes(app, service)
+  addAdminRoutes(app, service, { now })
+  addOperationsRoutes(app, service, { version: parts.version })
+  return app
+}
+
+function addStop(app: FastifyInstance, parts: ApiParts, servers: HttpServers): void {
+  let cancelCut: (() => void) | null = null
+  app.addHook('preClose', async () => {
+    cancelCut = parts.clock.after(parts.stopWaitMs ?? STOP_WAIT_MS, () => servers.cutConnections())
+  })
+  app.addHook('onClose', async () => cancelCut?.())
+  // On a connection that was open before.
+  app.addHook('onRequest', async () => {
+    if (cancelCut !== null) throw new TroubleError('stopped', 'the server is stopping')
+  })
+}
+
+function createApp(parts: ApiParts, servers: HttpServers): FastifyInstance {
+  return fastify({
     bodyLimit: JSON_BODY_BYTES_MAX,
     routerOptions: { maxParamLength: PATH_PARAMETER_CHARACTERS_MAX },
     requestIdHeader: false,
-    genReqId: () => `req_${Buffer.from(parts.random.bytes(16)).toString('hex')}`,
+    genReqId: (request) => servers.requestIdOf(request),
     forceCloseConnections: 'idle',
-    http: { headersTimeout: HEADERS_MS_MAX },
-    return503OnClosing: true,
+    // Refused by a hook, in the shape of every other refusal.
+    return503OnClosing: false,
+    serverFactory: (handle) => servers.open(handle),
+    // Each server has its own.
+    clientErrorHandler: () => undefined,
+    // A path that cannot be decoded, or with a part over the limit: there is no route for it either.
+    frameworkErrors: (_thrown, request, reply) =>
+      answerError(parts.logger, unknownUrl(request), { request, reply }),
   })
-  addBodyParsers(app)
-  await app.register(multipart, { throwFileSizeLimit: true })
-  addReplyHeaders(app, parts)
-  addAccess(app, parts)
-  addErrors(app, parts)
-  addFileRoutes(app, parts.service)
-  addBatchRoutes(app, parts.service, { now: () => parts.clock.now(), currency: parts.currency })
-  addModelRoutes(app, parts.service)
-  addAdminRoutes(app, parts.service)
-  addOperationsRoutes(app, parts.service, { version: parts.version })
-  return app
 }
 
 /** Every body that is not a form is JSON, whatever it is called, and may be empty: clients differ in what they announce. */
@@ -84,24 +121,12 @@ function addBodyParsers(app: FastifyInstance): void {
   })
 }
 
-function addReplyHeaders(app: FastifyInstance, parts: ApiParts): void {
-  app.addHook('onRequest', async (request, reply) => {
-    reply
-      .header('x-request-id', request.id)
-      .header('x-content-type-options', 'nosniff')
-      .header('dw-version', parts.version)
-  })
-  app.addHook('onResponse', async (request, reply) => {
-    const facts = {
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime),
-      requestId: request.id,
-      tenant: knownCallerOf(request)?.tenantId ?? null,
-    }
-    parts.logger.info(facts, 'request')
-  })
+/** One line for each request; never a body, a key or a query. */
+function logExchange(logger: Logger, request: FastifyRequest | undefined, exchange: Exchange): void {
+  const { method, status, ms, requestId, isCut } = exchange
+  const route = request?.routeOptions.url ?? 'unknown'
+  const tenant = request === undefined ? null : (knownCallerOf(request)?.tenantId ?? null)
+  logger.info({ method, route, status, ms, requestId, tenant }, isCut ? 'request cut' : 'request')
 }
 
 function addAccess(app: FastifyInstance, parts: ApiParts): void {
@@ -131,36 +156,39 @@ function addAccess(app: FastifyInstance, parts: ApiParts): void {
       requireSameOrigin({ host: request.headers.host, origin: request.headers.origin }, parts.address())
     if (caller.keyId !== null) touch(caller.keyId)
     setCaller(request, caller)
+    // Before its body is looked at: what is wrong is the address.
+    if (request.is404) throw unknownUrl(request)
   })
 }
 
-function addErrors(app: FastifyInstance, parts: ApiParts): void {
-  app.setNotFoundHandler((request) => {
-    throw new RefusedError('not_found', `Invalid URL (${request.method} ${pathOf(request)})`, { status: 404 })
-  })
-  app.setErrorHandler((thrown, request, reply) => {
-    const answer = errorReply(thrown)
-    if (thrown instanceof OutcomeUnknownError) {
-      // Any answer could turn out a lie: the caller is left to ask again, which an `Idempotency-Key` makes safe.
-      parts.logger.error({ requestId: request.id, cause: thrown.message }, 'closed without an answer')
-      reply.hijack()
-      request.raw.socket.destroy()
-      return reply
-    }
-    if (answer.isOurs) {
-      const cause = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-      parts.logger.error(
-        { requestId: request.id, route: request.routeOptions.url ?? 'unknown', cause },
-        'request failed',
-      )
-    }
-    // What is left of a body that nobody reads any more would hold the connection.
-    if (!request.raw.complete) reply.header('connection', 'close')
-    return reply.code(answer.status).headers(answer.headers).send(answer.body)
-  })
+function answerError(
+  logger: Logger,
+  thrown: unknown,
+  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+): void {
+  const answer = errorReply(thrown)
+  // The caller hung up in the middle of its body: there is nobody to answer, and nothing of ours that failed.
+  const isCut = systemCodeOf(thrown) === 'ECONNRESET' && request.raw.socket.destroyed
+  if (answer.isOurs && !isCut) {
+    const cause = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+    logger.error(
+      { requestId: request.id, route: request.routeOptions.url ?? 'unknown', cause },
+      'request failed',
+    )
+  }
+  if (thrown instanceof OutcomeUnknownError) {
+    // Any answer could turn out a lie: the caller is left to ask again, which an `Idempotency-Key` makes safe.
+    reply.hijack()
+    request.raw.socket.destroy()
+    return
+  }
+  // The framework would close the connection over a body that was not read to its end, and reset the reply away with it.
+  if (reply.hasHeader('connection')) reply.removeHeader('connection')
+  reply.code(answer.status).headers(answer.headers).send(answer.body)
 }
 
-/** The path without its query, which may hold what is not for everyone, short and printable. */
-function pathOf(request: FastifyRequest): string {
-  return (request.url.split('?')[0] ?? '').replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200)
+/** Names the path without its query, which may hold what is not for everyone, short and printable. */
+function unknownUrl(request: FastifyRequest): RefusedError {
+  const path = (request.url.split('?')[0] ?? '').replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200)
+  return new RefusedError('not_found', `Invalid URL (${request.method} ${path})`, { status: 404 })
 }

@@ -6,8 +6,9 @@ import { createBatchBody, listBatchesQuery, retryBatchBody } from '../contract/s
 import type { WireBatch } from '../contract/wire.ts'
 import type { Batch } from '../domain/batch.ts'
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX } from '../domain/limits.ts'
-import type { Service } from '../engine/service.ts'
-import { RefusedError } from '../lib/errors.ts'
+import { OutcomeUnknownError } from '../engine/commit-outcome.ts'
+import type { NewBatchRequest, Service } from '../engine/service.ts'
+import { RefusedError, TroubleError } from '../lib/errors.ts'
 import { unknownBatch } from './errors.ts'
 import { headerOf, idOf, tenantOf } from './request-facts.ts'
 
@@ -20,15 +21,15 @@ export function addBatchRoutes(
 
   app.post('/v1/batches', async (request) => {
     const body = parse(createBatchBody, request.body)
-    const batch = await service.createBatch(tenantOf(request), {
+    const wanted: NewBatchRequest = {
       inputFileId: body.input_file_id,
       endpoint: body.endpoint,
       window: body.completion_window,
       metadata: requireMetadata(body.metadata),
       outputExpiresAfterSeconds: body.output_expires_after?.seconds ?? null,
       idempotencyKey: idempotencyKeyOf(request),
-    })
-    return present(batch)
+    }
+    return making(async () => present(await service.createBatch(tenantOf(request), wanted)))
   })
 
   app.get('/v1/batches', async (request) => {
@@ -52,7 +53,9 @@ export function addBatchRoutes(
       includeCancelled: body.include_cancelled ?? false,
       idempotencyKey: idempotencyKeyOf(request),
     }
-    return present(required(await service.retryBatch(tenantOf(request), idOf(request), options), request))
+    return making(async () =>
+      present(required(await service.retryBatch(tenantOf(request), idOf(request), options), request)),
+    )
   })
 
   app.get('/v1/batches/:id/analytics', async (request) => {
@@ -63,6 +66,16 @@ export function addBatchRoutes(
       facts.currency,
     )
   })
+}
+
+/** A create that is answered with an error must never run. Refusals and trouble are certain about that; after a bug, who knows. */
+async function making<T>(create: () => Promise<T>): Promise<T> {
+  try {
+    return await create()
+  } catch (thrown) {
+    if (thrown instanceof RefusedError || thrown instanceof TroubleError) throw thrown
+    throw new OutcomeUnknownError('the batch', thrown)
+  }
 }
 
 function required<T>(found: T | null, request: FastifyRequest): T {

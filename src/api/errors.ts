@@ -1,7 +1,7 @@
 /** Whatever was thrown, as the wire has it. Internals stay here; the request id leads to them in the log. */
 import { presentError } from '../contract/present.ts'
 import type { WireErrorBody } from '../contract/wire.ts'
-import { RefusedError, systemCodeOf, TroubleError } from '../lib/errors.ts'
+import { messageOf, RefusedError, systemCodeOf, TroubleError } from '../lib/errors.ts'
 
 export type ErrorReply = {
   status: number
@@ -16,6 +16,7 @@ const RETRY_AFTER_SECONDS = '5'
 /** Codes that OpenAI leaves out on the wire; here they only tell our own code apart. */
 const UNNAMED_CODES: ReadonlySet<string> = new Set([
   'invalid_file_format',
+  'invalid_form',
   'invalid_purpose',
   'missing_api_key',
   'not_found',
@@ -23,24 +24,33 @@ const UNNAMED_CODES: ReadonlySet<string> = new Set([
   'file_too_large',
 ])
 
+/** What the framework and its form parser refuse, by the code of their error, or by its message where it has none. */
+const FRAMEWORK_REFUSALS: readonly { matches: RegExp; code: string; message: string }[] = [
+  {
+    matches: /^FST_ERR_CTP_BODY_TOO_LARGE$/,
+    code: 'body_too_large',
+    message: 'The body of this request is too large. Upload requests as a file instead.',
+  },
+  {
+    matches: /^FST_(PARTS|FILES|FIELDS)_LIMIT$/,
+    code: 'invalid_form',
+    message: 'The form has too many parts. Send one file with its purpose.',
+  },
+  {
+    matches: /^FST_MP_PREMATURE_CLOSE$|^Unexpected end of|terminated early|^Malformed|^Multipart: /,
+    code: 'invalid_form',
+    message: 'We could not parse the form: it is no complete multipart/form-data with its boundary.',
+  },
+]
+
 export function errorReply(thrown: unknown): ErrorReply {
   if (thrown instanceof RefusedError) return refused(thrown)
   if (thrown instanceof TroubleError) return troubled(thrown)
-  const code = systemCodeOf(thrown)
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return refused(
-      new RefusedError(
-        'body_too_large',
-        'The body of this request is too large. Upload requests as a file instead.',
-        { status: 413 },
-      ),
-    )
-  }
-  if (code?.startsWith('FST_') === true) {
-    const status = statusOf(thrown)
-    if (status < 500)
-      return refused(new RefusedError('invalid_request', 'We could not parse your request.', { status }))
-  }
+  const name = systemCodeOf(thrown) ?? messageOf(thrown)
+  const known = FRAMEWORK_REFUSALS.find(({ matches }) => matches.test(name))
+  if (known !== undefined) return refused(new RefusedError(known.code, known.message))
+  if (name.startsWith('FST_') && statusOf(thrown) < 500)
+    return refused(new RefusedError('invalid_request', 'We could not parse your request.'))
   return {
     status: 500,
     headers: {},
@@ -74,7 +84,9 @@ function troubled(error: TroubleError): ErrorReply {
   const isFull = error.code === 'disk_full'
   const message = isFull
     ? 'The server has too little disk space to take this. Nothing of it was kept; try again when its owner has made room.'
-    : 'The server cannot do this at the moment. Try again shortly.'
+    : error.code === 'stopped'
+      ? 'The server is stopping. Try again when it is back.'
+      : 'The server cannot do this at the moment. Try again shortly.'
   return {
     status: isFull ? 507 : 503,
     headers: { 'retry-after': RETRY_AFTER_SECONDS, ...(isFull ? { 'x-should-retry': 'false' } : {}) },

@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream'
 import type { MultipartFile, MultipartValue } from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { presentFile, presentList } from '../contract/present.ts'
+import { presentError, presentFile, presentList } from '../contract/present.ts'
 import { presentEstimate } from '../contract/present-figures.ts'
 import { parse } from '../contract/refusal.ts'
 import { contentQuery, estimateQuery, listFilesQuery } from '../contract/schemas.ts'
+import type { WireErrorBody } from '../contract/wire.ts'
 import type { StoredFile } from '../domain/file.ts'
 import {
   EXPIRES_AFTER_SECONDS_MAX,
@@ -13,13 +14,16 @@ import {
   FORM_FIELD_BYTES_MAX,
   FORM_PARTS_MAX,
 } from '../domain/limits.ts'
-import type { LineContent, Service, Upload } from '../engine/service.ts'
-import { RefusedError } from '../lib/errors.ts'
-import { isTagAmong, readRange } from './byte-range.ts'
+import type { Content, LineContent, Service, Upload } from '../engine/service.ts'
+import { messageOf, RefusedError } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
+import { isTagAmong, type RangeAnswer, readRange } from './byte-range.ts'
 import { unknownFile } from './errors.ts'
 import { idOf, tenantOf } from './request-facts.ts'
 
-export function addFileRoutes(app: FastifyInstance, service: Service): void {
+const OPENAI_WINDOW = '24h'
+
+export function addFileRoutes(app: FastifyInstance, service: Service, logger: Logger): void {
   app.post('/v1/files', async (request) => presentFile(await receive(request, service)))
 
   app.get('/v1/files', async (request) => {
@@ -48,43 +52,66 @@ export function addFileRoutes(app: FastifyInstance, service: Service): void {
   app.get('/v1/files/:id/content', async (request, reply) => {
     const query = parse(contentQuery, request.query)
     const skip = query.skip ?? query.offset
-    if (query.order === 'input')
-      return sendLines(reply, await service.openInputOrder(tenantOf(request), idOf(request)), idOf(request))
+    const [tenantId, id] = [tenantOf(request), idOf(request)]
+    if (query.order === 'input') {
+      // One place in the file cannot be a line number in two orders.
+      if (skip !== undefined) throw skipInInputOrder()
+      return sendLines(reply, await service.openInputOrder(tenantId, id), { id, logger })
+    }
     if (skip !== undefined)
-      return sendLines(reply, await service.openLines(tenantOf(request), idOf(request), skip), idOf(request))
-    return sendBytes(request, reply, service)
+      return sendLines(reply, await service.openLines(tenantId, id, skip), { id, logger })
+    return sendBytes(reply, await service.openContent(tenantId, id), { id, logger })
   })
 
   app.get('/v1/files/:id/findings', async (request, reply) => {
     const findings = await service.openFindings(tenantOf(request), idOf(request))
     if (findings === null) throw unknownFile(idOf(request))
-    return reply.type('application/x-ndjson').send(Readable.from(findings, { objectMode: false }))
+    return sendStream(reply.type('application/x-ndjson'), { bytes: null, body: () => findings }, logger)
   })
 
   app.get('/v1/files/:id/cost-estimate', async (request) => {
-    const window = parse(estimateQuery, request.query).completion_window
+    const window = parse(estimateQuery, request.query).completion_window ?? defaultWindow(service)
     const estimate = await service.estimateCost(tenantOf(request), idOf(request), window)
     if (estimate === null) throw unknownFile(idOf(request))
     return presentEstimate(estimate)
   })
 }
 
+/** The one that OpenAI knows, where this server has it. */
+function defaultWindow(service: Service): string {
+  const offered = service.windows.map(({ window }) => window)
+  return offered.includes(OPENAI_WINDOW) ? OPENAI_WINDOW : (offered[0] ?? OPENAI_WINDOW)
+}
+
+function skipInInputOrder(): RefusedError {
+  return new RefusedError(
+    'invalid_value',
+    "Invalid 'skip': lines are skipped in the order of completion only. Leave out 'order=input'.",
+    { param: 'skip' },
+  )
+}
+
 type Form = { filename: string | null; fields: Map<string, string> }
+
+const FORM_LIMITS = {
+  parts: FORM_PARTS_MAX,
+  fieldSize: FORM_FIELD_BYTES_MAX,
+  // The upload itself counts its bytes and refuses too many.
+  fileSize: Number.POSITIVE_INFINITY,
+}
 
 /** Takes the parts in the order they come; what the fields say is judged once all are there. */
 async function receive(request: FastifyRequest, service: Service): Promise<StoredFile> {
   if (!request.isMultipart()) {
     throw new RefusedError(
-      'invalid_request',
+      'invalid_form',
       "Upload a file as multipart/form-data with the fields 'purpose' and 'file'.",
     )
   }
   const form: Form = { filename: null, fields: new Map() }
   let upload: Upload | null = null
   try {
-    for await (const part of request.parts({
-      limits: { parts: FORM_PARTS_MAX, fieldSize: FORM_FIELD_BYTES_MAX, fileSize: Number.POSITIVE_INFINITY },
-    })) {
+    for await (const part of request.parts({ limits: FORM_LIMITS })) {
       if (part.type === 'field') takeField(form, part)
       else if (part.fieldname !== 'file' || upload !== null) throw unexpected(part.fieldname)
       else {
@@ -93,7 +120,7 @@ async function receive(request: FastifyRequest, service: Service): Promise<Store
       }
     }
     if (upload === null || form.filename === null)
-      throw new RefusedError('invalid_request', "'file' is a required property")
+      throw new RefusedError('invalid_form', "'file' is a required property")
     const purpose = form.fields.get('purpose')
     if (purpose === undefined) throw new RefusedError('invalid_purpose', "'purpose' is a required property")
     const expiresAfterSeconds = readExpiry(form.fields)
@@ -108,10 +135,11 @@ async function receive(request: FastifyRequest, service: Service): Promise<Store
 
 async function takeFile(part: MultipartFile, upload: Upload): Promise<string> {
   for await (const chunk of part.file) await upload.write(chunk)
-  const name = part.filename ?? ''
+  // Clients write a quote in a name this way, and leave everything else as it is.
+  const name = (part.filename ?? '').replaceAll('%22', '"')
   if (name.length > FILENAME_CHARACTERS_MAX) {
     throw new RefusedError(
-      'invalid_request',
+      'invalid_form',
       `The file name has ${name.length} characters, at most ${FILENAME_CHARACTERS_MAX} are possible.`,
     )
   }
@@ -127,7 +155,7 @@ function takeField(form: Form, part: MultipartValue): void {
 
 function unexpected(name: string): RefusedError {
   return new RefusedError(
-    'invalid_request',
+    'invalid_form',
     `Additional properties are not allowed ('${name.slice(0, 100)}' was unexpected)`,
   )
 }
@@ -159,51 +187,61 @@ function readExpiry(fields: ReadonlyMap<string, string>): number | null {
   return value
 }
 
-async function sendBytes(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  service: Service,
-): Promise<FastifyReply> {
-  const content = await service.openContent(tenantOf(request), idOf(request))
-  if (content === null) throw unknownFile(idOf(request))
+type Sent = { id: string; logger: Logger }
+
+function sendBytes(reply: FastifyReply, content: Content | null, { id, logger }: Sent): FastifyReply {
+  if (content === null) throw unknownFile(id)
+  const { headers } = reply.request
   // The bytes of a file only grow, so its id and length name them.
   const tag = `"${content.file.id}-${content.bytes}"`
   describe(reply, content.file).header('etag', tag).header('accept-ranges', 'bytes')
   if (content.file.kind !== 'input') reply.header('x-incomplete', String(content.isIncomplete))
-  if (isTagAmong(request.headers['if-none-match'], tag)) return reply.code(304).send()
-  const ifRange = request.headers['if-range']
-  const range =
-    ifRange === undefined || ifRange === tag
-      ? readRange(request.headers.range, content.bytes)
-      : { kind: 'whole' as const }
+  if (isTagAmong(headers['if-none-match'], tag)) return reply.code(304).send()
+  const ifRange = headers['if-range']
+  const isSame = ifRange === undefined || ifRange === tag
+  const range: RangeAnswer = isSame ? readRange(headers.range, content.bytes) : { kind: 'whole' }
   if (range.kind === 'unsatisfiable') {
     return reply
       .code(416)
       .header('content-range', `bytes */${content.bytes}`)
-      .header('content-length', 0)
-      .send()
+      .removeHeader('content-disposition')
+      .type('application/json')
+      .send(rangeError(content.bytes))
   }
   const { start, end } = range.kind === 'part' ? range : { start: 0, end: content.bytes }
   if (range.kind === 'part')
     reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${content.bytes}`)
-  return sendStream(reply, { bytes: end - start, body: () => content.read({ start, end }) })
+  return sendStream(reply, { bytes: end - start, body: () => content.read({ start, end }) }, logger)
 }
 
-function sendLines(reply: FastifyReply, content: LineContent | null, id: string): FastifyReply {
+function rangeError(bytes: number): WireErrorBody {
+  const message = `The range does not begin within the file, which has ${bytes} bytes.`
+  return presentError({ message, type: 'invalid_request_error', param: 'Range', code: 'invalid_range' })
+}
+
+function sendLines(reply: FastifyReply, content: LineContent | null, { id, logger }: Sent): FastifyReply {
   if (content === null) throw unknownFile(id)
   describe(reply, content.file)
     .header('x-incomplete', String(content.isIncomplete))
     .header('x-last-line', content.lastLine)
-  return sendStream(reply, { bytes: content.bytes, body: () => content.body })
+  return sendStream(reply, { bytes: content.bytes, body: () => content.body }, logger)
 }
 
+/** @param content bytes: null when nobody has counted them */
 function sendStream(
   reply: FastifyReply,
-  content: { bytes: number; body: () => AsyncIterable<Uint8Array> },
+  content: { bytes: number | null; body: () => AsyncIterable<Uint8Array> },
+  logger: Logger,
 ): FastifyReply {
-  reply.header('content-length', content.bytes)
-  if (content.bytes === 0 || reply.request.method === 'HEAD') return reply.send('')
-  return reply.send(Readable.from(content.body(), { objectMode: false }))
+  if (content.bytes !== null) reply.header('content-length', content.bytes)
+  // An empty text would be counted, and its length would take the place of the one above.
+  if (content.bytes === 0 || reply.request.method === 'HEAD') return reply.send(Readable.from([]))
+  const body = Readable.from(content.body(), { objectMode: false })
+  // The status is out by then. The connection breaks, so that the caller knows that it has not all of it; here the reason is kept.
+  body.once('error', (thrown) => {
+    logger.error({ requestId: reply.request.id, cause: messageOf(thrown) }, 'content broke off')
+  })
+  return reply.send(body)
 }
 
 function describe(reply: FastifyReply, file: StoredFile): FastifyReply {

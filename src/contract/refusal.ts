@@ -4,6 +4,7 @@ import {
   METADATA_KEY_CHARACTERS_MAX,
   METADATA_PAIRS_MAX,
   METADATA_VALUE_CHARACTERS_MAX,
+  QUOTED_CHARACTERS_MAX,
 } from '../domain/limits.ts'
 import { RefusedError } from '../lib/errors.ts'
 
@@ -31,7 +32,7 @@ export function requireMetadata(
     )
   }
   const checked: [string, string][] = entries.map(([key, value]) => {
-    const param = `metadata.${key}`
+    const param = `metadata.${quoted(key)}`
     if (key.length > METADATA_KEY_CHARACTERS_MAX) {
       throw new RefusedError(
         'property_name_above_max_length',
@@ -69,11 +70,13 @@ function refusalOf(issue: z.core.$ZodIssue, value: unknown): RefusedError {
         ? missing(param)
         : wrongValue(param, { values: issue.values.map(String), found })
     case 'unrecognized_keys': {
-      const name = [...issue.path.map(String), issue.keys[0] ?? ''].join('.')
+      const name = quoted([...issue.path.map(String), issue.keys[0] ?? ''].join('.'))
       return new RefusedError('unknown_parameter', `Unknown parameter: '${name}'.`, { param: name })
     }
     case 'too_big':
-      return outOfRange(param, { most: Number(issue.maximum), found })
+      return issue.origin === 'string'
+        ? tooLong(param, { most: Number(issue.maximum), found })
+        : outOfRange(param, { most: Number(issue.maximum), found })
     case 'too_small':
       return found === '' ? empty(param) : outOfRange(param, { least: Number(issue.minimum), found })
     default:
@@ -98,9 +101,12 @@ function missing(param: string): RefusedError {
   return new RefusedError('missing_required_parameter', `Missing required parameter: '${param}'.`, { param })
 }
 
+const WIRE_TYPES: Readonly<Record<string, string>> = { int: 'integer', number: 'integer', record: 'object' }
+
 function wrongType(param: string, facts: { expected: string; found: unknown }): RefusedError {
   const { expected, found } = facts
-  const wanted = expected === 'int' ? 'an integer' : article(expected === 'record' ? 'object' : expected)
+  // Every number on this wire is whole.
+  const wanted = article(WIRE_TYPES[expected] ?? expected)
   if (param === '') return missing('')
   return new RefusedError(
     'invalid_type',
@@ -110,20 +116,26 @@ function wrongType(param: string, facts: { expected: string; found: unknown }): 
 }
 
 function wrongValue(param: string, facts: { values: string[]; found: unknown }): RefusedError {
-  const quoted = facts.values.map((value) => `'${value}'`)
-  const list = quoted.length > 1 ? `${quoted.slice(0, -1).join(', ')}, and ${quoted.at(-1)}` : quoted.join('')
+  const values = facts.values.map((value) => `'${value}'`)
+  if (typeof facts.found !== 'string') {
+    const wanted =
+      values.length > 1 ? `one of ${values.slice(0, -1).join(', ')} or ${values.at(-1)}` : values[0]
+    return new RefusedError(
+      'invalid_type',
+      `Invalid type for '${param}': expected ${wanted}, but got ${article(typeOf(facts.found))} instead.`,
+      { param },
+    )
+  }
+  const list = values.length > 1 ? `${values.slice(0, -1).join(', ')}, and ${values.at(-1)}` : values.join('')
   return new RefusedError(
     'invalid_value',
-    `Invalid value: '${String(facts.found)}'. Supported values are: ${list}.`,
+    `Invalid value: '${quoted(facts.found)}'. Supported values are: ${list}.`,
     { param },
   )
 }
 
 function outOfRange(param: string, facts: { most?: number; least?: number; found: unknown }): RefusedError {
-  const shown =
-    typeof facts.found === 'string' && !/^-?\d+$/.test(facts.found)
-      ? `a value of ${facts.found.length} characters`
-      : String(facts.found)
+  const shown = quoted(String(facts.found))
   return facts.most === undefined
     ? new RefusedError(
         'integer_below_min_value',
@@ -137,12 +149,26 @@ function outOfRange(param: string, facts: { most?: number; least?: number; found
       )
 }
 
+function tooLong(param: string, facts: { most: number; found: unknown }): RefusedError {
+  return new RefusedError(
+    'string_above_max_length',
+    `Invalid '${param}': string too long. Expected a string with maximum length ${facts.most}, but got a string with length ${String(facts.found).length} instead.`,
+    { param },
+  )
+}
+
 function empty(param: string): RefusedError {
   return new RefusedError(
     'empty_string',
     `Invalid '${param}': empty string. Expected a string with minimum length 1, but got an empty string instead.`,
     { param },
   )
+}
+
+/** What a caller sent, short and on one line. */
+function quoted(text: string): string {
+  const line = text.replaceAll(/\p{Cc}/gu, '?')
+  return line.length > QUOTED_CHARACTERS_MAX ? `${line.slice(0, QUOTED_CHARACTERS_MAX)}…` : line
 }
 
 function typeOf(value: unknown): string {

@@ -8,6 +8,11 @@ import {
   EXPIRES_AFTER_SECONDS_MIN,
   FILE_LIST_DEFAULT,
   FILE_LIST_MAX,
+  ID_CHARACTERS_MAX,
+  KEY_NAME_CHARACTERS_MAX,
+  UPSTREAM_KEY_CHARACTERS_MAX,
+  URL_CHARACTERS_MAX,
+  WINDOW_CHARACTERS_MAX,
 } from '../domain/limits.ts'
 
 const expiresAfter = z.strictObject({
@@ -15,11 +20,14 @@ const expiresAfter = z.strictObject({
   seconds: z.int().min(EXPIRES_AFTER_SECONDS_MIN).max(EXPIRES_AFTER_SECONDS_MAX),
 })
 
+/** Which windows there are is the configuration's matter. */
+const windowText = z.string().max(WINDOW_CHARACTERS_MAX)
+
 /** Metadata's own limits are checked by `requireMetadata`, whose messages name the key. */
 export const createBatchBody = z.strictObject({
-  input_file_id: z.string().min(1),
+  input_file_id: z.string().min(1).max(ID_CHARACTERS_MAX),
   endpoint: z.enum(ENDPOINTS),
-  completion_window: z.string(),
+  completion_window: windowText,
   metadata: z.record(z.string(), z.unknown()).nullish(),
   output_expires_after: expiresAfter.nullish(),
 })
@@ -27,13 +35,11 @@ export const createBatchBody = z.strictObject({
 export const retryBatchBody = z.strictObject({ include_cancelled: z.boolean().optional() })
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
+/** The text of an integer becomes one; anything else stays, and is refused as what it is. */
+const integerOf = (value: unknown): unknown =>
+  typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
 const limit = (most: number, fallback: number) =>
-  z
-    .string()
-    .regex(/^-?\d{1,15}$/, 'expected an integer')
-    .transform(Number)
-    .pipe(z.int().min(1).max(most))
-    .default(fallback)
+  z.preprocess(integerOf, z.int().min(1).max(most).default(fallback))
 
 export const listBatchesQuery = z.object({
   limit: limit(BATCH_LIST_MAX, BATCH_LIST_DEFAULT),
@@ -48,31 +54,28 @@ export const listFilesQuery = z.object({
   purpose: z.string().optional(),
 })
 
-const line = z
-  .string()
-  .regex(/^\d{1,15}$/, 'expected a line number')
-  .transform(Number)
+const line = z.preprocess(integerOf, z.int().min(0).optional())
 
 export const contentQuery = z.object({
-  skip: line.optional(),
-  offset: line.optional(),
+  skip: line,
+  offset: line,
   order: z.enum(['input', 'completed']).optional(),
 })
 
-export const estimateQuery = z.object({ completion_window: z.string().default('24h') })
+export const estimateQuery = z.object({ completion_window: windowText.optional() })
 
 export const addUpstreamBody = z.strictObject({
-  url: z.string().min(1),
+  url: z.string().min(1).max(URL_CHARACTERS_MAX),
   name: z.string().nullish(),
-  key: z.string().min(1).nullish(),
+  key: z.string().min(1).max(UPSTREAM_KEY_CHARACTERS_MAX).nullish(),
   concurrency: z.int().min(1).max(65_535).nullish(),
 })
 
 export const createKeyBody = z.strictObject({
-  name: z.string().min(1).max(128),
+  name: z.string().min(1).max(KEY_NAME_CHARACTERS_MAX),
   tenant: z
     .string()
-    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'use A-Z, a-z, 0-9, _ and -, at most 64')
     .nullish(),
   /** Unix seconds. */
   expires_at: z.int().min(1).nullish(),

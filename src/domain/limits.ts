@@ -114,3 +114,25 @@ export const FORM_PARTS_MAX = 16
 export const FORM_FIELD_BYTES_MAX = 1_024
 export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 export const PATH_PARAMETER_CHARACTERS_MAX = 512
+
+// Connections to our own server.
+/** Guess: headers that take longer come from a client that only holds the connection. */
+export const HEADERS_MS_MAX = 30_000
+/** Guess: longer than the pause between two looks of a watching client. */
+export const KEEP_ALIVE_MS = 72_000
+/** Guess: no byte in either direction for this long, also in mid-upload, means that nobody is there any more. */
+export const CONNECTION_IDLE_MS_MAX = 5 * 60_000
+/** Guess: how long the rest of a body is read after its request was refused, so that the refusal is not lost in a reset. */
+export const UNREAD_BODY_MS_MAX = 10_000
+/** Guess: how long a stop waits for requests that have begun, where nothing else is set. */
+export const STOP_WAIT_MS = 10_000
+/** Guess: open connections; further ones are dropped by the system's accept. */
+export const CONNECTIONS_MAX = 8_192
+/** Guess: as much of a caller's value as an error message quotes. */
+export const QUOTED_CHARACTERS_MAX = 100
+export const ID_CHARACTERS_MAX = 512
+export const WINDOW_CHARACTERS_MAX = 64
+export const KEY_NAME_CHARACTERS_MAX = 128
+/** Guess: keys of engines are some dozen characters; a signed token may be longer. */
+export const UPSTREAM_KEY_CHARACTERS_MAX = 16_384
+export const URL_CHARACTERS_MAX = 2_048
