@@ -153,8 +153,8 @@ export class Lane implements LaneView {
       const to = Math.min(places.to, from + this.#windowLines)
       const indexes = this.options.hasPlan ? await reader.plan(from, to) : span(from, to)
       const open = indexes.filter((lineIndex) => !hasBit(recorded, lineIndex))
-      this.linesLeft -= indexes.length - open.length
       if (open.length === 0) {
+        this.linesLeft -= indexes.length
         this.#cursor = to
         continue
       }
@@ -167,6 +167,8 @@ export class Lane implements LaneView {
       assert(last !== undefined, 'a window holds at least one line')
       // Lines that did not fit are read again with the next window.
       this.#cursor = fitting.length === entries.length ? to : from + indexes.indexOf(last.lineIndex) + 1
+      // Only those passed over for good: the recorded ones behind the cursor are met again.
+      this.linesLeft -= this.#cursor - from - fitting.length
       for (const line of lines) this.#fresh.push({ ...line, calls: 0, failures: 0, startedAt: null })
       this.#windowLines = Math.min(WINDOW_LINES_MAX, this.#windowLines * 2)
       return
