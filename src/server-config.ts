@@ -38,8 +38,10 @@ const fileSchema = z.strictObject({
   upstreams: z
     .array(
       z.strictObject({
-        name: z.string(),
-        url: z.string(),
+        name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "use a-z, 0-9, '.', '_' and '-', at most 63"),
+        url: z
+          .string()
+          .refine(isHttpUrl, 'expected an address such as "http://localhost:8000/v1", without a key in it'),
         key_env: z.string().optional(),
         key_file: z.string().optional(),
         concurrency: z.int().min(1).max(65_535).optional(),
@@ -178,12 +180,43 @@ function readConfigFile(path: string): FileConfig {
     )
   }
   const result = fileSchema.safeParse(parsed)
-  if (result.success) return result.data
+  if (result.success) {
+    requireUnique(path, result.data)
+    return result.data
+  }
   const [issue] = result.error.issues
-  const field = issue?.path.join('.') ?? ''
-  throw new RefusedError(
+  const field = issue === undefined || issue.path.length === 0 ? '' : ` at '${issue.path.join('.')}'`
+  throw wrongConfig(path, `${field}: ${issue?.message ?? 'unknown'}`)
+}
+
+function wrongConfig(path: string, what: string): RefusedError {
+  return new RefusedError(
     'invalid_config',
-    `The configuration ${path} is wrong at '${field}': ${issue?.message ?? 'unknown'}. docs/configuration.md lists every field.`,
+    `The configuration ${path} is wrong${what}. docs/configuration.md lists every field.`,
+  )
+}
+
+/** Two of one name, of which the second would silently win or lose, are a mistake in the file. */
+function requireUnique(path: string, file: FileConfig): void {
+  const lists: [string, string[]][] = [
+    ['windows', (file.windows ?? []).map(({ window }) => window)],
+    ['upstreams', (file.upstreams ?? []).map(({ name }) => name)],
+    ['prices', (file.prices ?? []).map(({ model, window }) => `${model} in ${window}`)],
+  ]
+  for (const [field, names] of lists) {
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined) throw wrongConfig(path, ` at '${field}': ${twice} stands there twice`)
+  }
+}
+
+function isHttpUrl(text: string): boolean {
+  const url = URL.parse(text)
+  return (
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    url.username === '' &&
+    url.password === '' &&
+    url.search === ''
   )
 }
 

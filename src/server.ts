@@ -14,11 +14,11 @@ import { createEngine } from './engine/local-engine.ts'
 import { createService, KEY_PREFIX } from './engine/server-service.ts'
 import type { Service } from './engine/service.ts'
 import type { KeyFiles } from './engine/upstream-registry.ts'
-import { createSystemClock } from './lib/clock.ts'
+import { type Clock, createSystemClock } from './lib/clock.ts'
 import { systemDisk } from './lib/disk.ts'
 import { messageOf, RefusedError, systemCodeOf } from './lib/errors.ts'
 import { createLogger, type Logger } from './lib/logger.ts'
-import { systemRandom } from './lib/random.ts'
+import { type Random, systemRandom } from './lib/random.ts'
 import { makePrivateFolder, readSecret, removeSecret, writeSecret } from './lib/secret-file.ts'
 import { VERSION } from './lib/version.ts'
 import { openDiskResultLog } from './results/disk-result-log.ts'
@@ -45,14 +45,18 @@ const SIMULATED_NAME = 'sim'
 /** How old a figure of the free space may be. */
 const FREE_BYTES_AGE_MS = 1_000
 
-/**
- * @param options mayMovePort: take the next free port when the configured one is taken. env: where the state folder is named.
- * @throws RefusedError, TroubleError with one sentence that says what to do
- */
-export async function startServer(
-  config: ServerConfig,
-  options: { mayMovePort: boolean; env: NodeJS.ProcessEnv },
-): Promise<RunningServer> {
+export type StartOptions = {
+  /** Take the next free port when the configured one is taken. */
+  mayMovePort: boolean
+  /** Names the state folder. */
+  env: NodeJS.ProcessEnv
+  /** Server time; the system's clock, not before the newest stored instant, when absent. */
+  clock?: Clock
+  random?: Random
+}
+
+/** @throws RefusedError, TroubleError with one sentence that says what to do */
+export async function startServer(config: ServerConfig, options: StartOptions): Promise<RunningServer> {
   const logger = createLogger(config.logLevel)
   // What the disk or the database holds is unknown from here on: end, and recover at the next start.
   const onDeath = (cause: Error): void => {
@@ -70,9 +74,7 @@ export async function startServer(
   }
 }
 
-type Context = {
-  mayMovePort: boolean
-  env: NodeJS.ProcessEnv
+type Context = StartOptions & {
   logger: Logger
   onDeath: (cause: Error) => void
   /** What has been opened, to be closed in reverse order. */
@@ -82,7 +84,7 @@ type Context = {
 async function compose(config: ServerConfig, context: Context): Promise<RunningServer> {
   const { logger, closers } = context
   const { dataDir } = config
-  const random = systemRandom
+  const random = context.random ?? systemRandom
   const { store, clock, blobs, results, intake } = await openStorage(config, context)
   const onTrouble = (what: string, cause: unknown): void =>
     logger.error(
@@ -109,9 +111,8 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
   const service = createService({ store, blobs, intake, results, engine, clock, random, config, freeBytes })
   const janitor = new Janitor({ store, blobs, results, clock, onTrouble })
 
-  const ownerToken = ownerTokenOf(join(dataDir, 'owner-token'))
+  const ownerToken = ownerTokenOf(join(dataDir, 'owner-token'), random)
   const isOpenAllowed = isLoopback(config.host) && !config.isKeyRequired
-  const firstKey = isOpenAllowed || (await store.keys.any()) ? null : await createFirstKey(service)
   const address = { host: config.host, port: config.port }
   const app = await buildApi({
     service,
@@ -125,6 +126,7 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
     version: VERSION,
     currency: config.currency,
     address: () => address,
+    stopWaitMs: config.timing.drainMs,
   })
   await janitor.start()
   closers.push(() => janitor.stop())
@@ -132,20 +134,16 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
   let stopping: Promise<{ unfinishedBatches: number }> | null = null
   const stopEngine = (): Promise<{ unfinishedBatches: number }> => (stopping ??= engine.stop())
   closers.push(stopEngine)
+  // Requests that have begun are answered; new ones get 503.
+  closers.push(() => app.close())
   address.port = await listen(app, config, context.mayMovePort)
+  // Only a server that listens can show it; a key that nobody has seen would lock everyone out at the next start.
+  const firstKey = isOpenAllowed || (await store.keys.any()) ? null : await createFirstKey(service)
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${address.port}`
-  const forget = announce(
-    address.port,
-    { url, dataDir, startedAt: clock.now() },
-    context.env,
-    isLoopback(config.host),
-  )
+  closers.push(announce({ url, dataDir, startedAt: clock.now() }, { ...context, config, port: address.port }))
   logger.info({ url, dataDir, version: VERSION }, 'ready')
   const isSimulated = simulated !== null
   const stop = async (): Promise<{ unfinishedBatches: number }> => {
-    forget()
-    // Requests that have begun are answered; new ones get 503.
-    await app.close()
     for (const close of closers.toReversed()) await close()
     return stopEngine()
   }
@@ -158,7 +156,7 @@ async function openStorage(config: ServerConfig, context: Context) {
   const { dataDir } = config
   const store = await openSqliteStore({ path: join(dataDir, 'dw.sqlite'), onDeath })
   closers.push(() => store.close())
-  const clock = createSystemClock({ notBeforeAt: await store.newestAt() })
+  const clock = context.clock ?? createSystemClock({ notBeforeAt: await store.newestAt() })
   const blobFolder = join(dataDir, 'blobs')
   const blobs = openDiskBlobs({ folder: blobFolder })
   closers.push(() => blobs.close())
@@ -168,7 +166,7 @@ async function openStorage(config: ServerConfig, context: Context) {
   const intake = startIntake({
     blobFolder,
     limits: { lineBytesMax, fileBytesMax, fileLinesMax },
-    random: systemRandom,
+    random: context.random ?? systemRandom,
     onDeath,
   })
   closers.push(() => intake.stop())
@@ -229,10 +227,10 @@ function createKeyFiles(folder: string): KeyFiles {
   }
 }
 
-function ownerTokenOf(path: string): string {
+function ownerTokenOf(path: string, random: Random): string {
   const known = readSecret(path)
   if (known !== null && known !== '') return known
-  const token = `dwo_${base32(systemRandom.bytes(OWNER_TOKEN_BYTES))}`
+  const token = `dwo_${base32(random.bytes(OWNER_TOKEN_BYTES))}`
   writeSecret(path, token)
   return token
 }
@@ -249,16 +247,31 @@ function measuredFreeBytes(folder: string, monotonicMs: () => number): () => num
   }
 }
 
-/** Lets a command line on this machine find the server by itself. @returns how to take the word back */
+/**
+ * Lets a command line on this machine find the server by itself. A convenience: a server whose state folder cannot be written
+ * runs all the same, and is reached by its address.
+ * @returns how to take the word back
+ */
 function announce(
-  port: number,
   facts: { url: string; dataDir: string; startedAt: number },
-  env: NodeJS.ProcessEnv,
-  isLocal: boolean,
+  {
+    config,
+    port,
+    env,
+    logger,
+  }: { config: ServerConfig; port: number; env: NodeJS.ProcessEnv; logger: Logger },
 ): () => void {
-  if (!isLocal) return () => undefined
+  if (!isLoopback(config.host)) return () => undefined
   const state = env.DW_STATE_DIR ?? join(env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state'), 'dw')
   const path = join(state, 'servers', `${port}.json`)
-  writeSecret(path, JSON.stringify({ ...facts, pid: process.pid, version: VERSION }))
+  try {
+    writeSecret(path, JSON.stringify({ ...facts, pid: process.pid, version: VERSION }))
+  } catch (thrown) {
+    logger.warn(
+      { path, cause: messageOf(thrown) },
+      'the command line cannot find this server by itself: give it --server',
+    )
+    return () => undefined
+  }
   return () => removeSecret(path)
 }
