@@ -1,0 +1,81 @@
+/**
+ * Runs suites of the torture harness at any size, and ends with `N passed, N failed` and a table of what was survived.
+ *
+ *   npm run torture -- SUITE… [--full] [--cycles N] [--minutes M] [--seed S] [--defect NAME] [--json FILE]
+ *
+ * Without a size the short one runs, as in `npm test`. The seed is printed, and repeats the run. Exit 1 when a promise was broken.
+ */
+import { appendFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { Table } from 'console-table-printer'
+import type { Suite, SuiteReport } from './suite.ts'
+
+const suiteNames = ['kill', 'points', 'torn', 'disk', 'upstream', 'clock', 'input', 'soak'] as const
+
+async function loadSuite(name: string): Promise<Suite> {
+  if (!suiteNames.some((known) => known === name))
+    throw new Error(`no suite '${name}'; there are ${suiteNames.join(', ')}`)
+  // Each suite's file exports it under this name.
+  const { suite } = (await import(`./${name}.ts`)) as { suite: Suite }
+  return suite
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      full: { type: 'boolean', default: false },
+      cycles: { type: 'string' },
+      minutes: { type: 'string' },
+      seed: { type: 'string' },
+      defect: { type: 'string' },
+      json: { type: 'string' },
+    },
+  })
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(values.seed)
+  let passed = 0
+  let failed = 0
+  for (const name of positionals.length > 0 ? positionals : suiteNames) {
+    const suite = await loadSuite(name)
+    const size = values.full ? suite.full : suite.short
+    const cycles = values.cycles === undefined ? size.cycles : Number(values.cycles)
+    const minutes = values.minutes === undefined ? size.minutes : Number(values.minutes)
+    console.log(`${name}: ${suite.does}`)
+    console.log(`seed ${seed}, ${minutes === null ? `${cycles} ${suite.unit}s` : `${minutes} min`}`)
+    const startedAt = performance.now()
+    const defect = values.defect ?? null
+    const report = await suite.run({ seed, cycles, minutes, defect, say: (line) => console.log(`  ${line}`) })
+    const seconds = Math.round((performance.now() - startedAt) / 1000)
+    print(name, { ...report, seconds })
+    if (values.json !== undefined)
+      appendFileSync(values.json, jsonLine({ name, seed, defect, seconds, report }))
+    passed += report.passed
+    failed += report.violations.length
+  }
+  console.log(`${passed} passed, ${failed} failed`)
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+}
+
+function print(name: string, report: SuiteReport & { seconds: number }): void {
+  const table = new Table({ columns: [{ name: 'survived', alignment: 'left' }, { name: 'times' }] })
+  for (const [survived, times] of report.survived) table.addRow({ survived, times })
+  table.printTable()
+  for (const figure of report.figures) console.log(figure)
+  for (const { cycle, promise, detail } of report.violations)
+    console.log(`VIOLATION in ${name}, cycle ${cycle}: ${promise}: ${detail}`)
+  console.log(`${name}: ${report.passed} passed, ${report.violations.length} failed in ${report.seconds} s\n`)
+}
+
+function jsonLine(run: {
+  name: string
+  seed: number
+  defect: string | null
+  seconds: number
+  report: SuiteReport
+}): string {
+  const { report, ...facts } = run
+  const survived = Object.fromEntries(report.survived)
+  return `${JSON.stringify({ ...facts, at: new Date().toISOString(), node: process.version, ...report, survived })}\n`
+}
+
+await main()
