@@ -19,6 +19,8 @@ export type AsyncFiles = {
    */
   create(path: string, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<number>
   rename(from: string, to: string): Promise<void>
+  /** Lets go of a file that another thread removed: its bytes are free only when nobody has it open. */
+  drop(path: string): Promise<void>
   /** An absent file is fine. */
   remove(path: string): Promise<void>
   syncFolder(path: string): Promise<void>
@@ -71,6 +73,7 @@ export function createAsyncFiles(): AsyncFiles {
       })
       await shared.drop(path)
     },
+    drop: (path) => shared.drop(path),
     async syncFolder(path) {
       await acting(path, async () => {
         const folder = await openHandle(path, 'r')

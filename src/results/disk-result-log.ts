@@ -154,7 +154,7 @@ class LocalResultLog implements DiskResultLog {
 
   async removeFile(seq: number, kind: ResultFileKind): Promise<void> {
     await this.#worker.call('removeFile', { seq, kind })
-    this.#reader.forget(seq)
+    await this.#reader.forget(seq, kind)
   }
 
   syncTimes(): { p50Ms: number; p99Ms: number; syncs: number } {

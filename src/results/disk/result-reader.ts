@@ -1,9 +1,10 @@
 /** Reads batches' own result files without blocking: lines from a number on, lines in input order, records in pages. */
 import { type AsyncFiles, createAsyncFiles } from '../../lib/async-file.ts'
 import { TroubleError } from '../../lib/errors.ts'
+import { checkFormatHeader } from '../../lib/format-header.ts'
 import { decodeRecord, type LineRecord, RECORD_BYTES } from '../record.ts'
 import type { ReadPlan, ResultFileKind } from '../result-log.ts'
-import { RECORDS_HEADER_BYTES } from './batch-files.ts'
+import { RECORDS_HEADER_BYTES, recordsFormat } from './batch-files.ts'
 import type { Layout } from './layout.ts'
 
 /** Records read at once: 320 KiB, about a millisecond of work. */
@@ -85,8 +86,10 @@ export class ResultReader {
     return (await this.#files.size(this.#layout.lines(seq, kind))) ?? 0
   }
 
-  forget(seq: number): void {
+  /** The file was removed. */
+  async forget(seq: number, kind: ResultFileKind): Promise<void> {
     this.#indexes.delete(seq)
+    await this.#files.drop(this.#layout.lines(seq, kind))
   }
 
   close(): Promise<void> {
@@ -160,6 +163,11 @@ export class ResultReader {
     const bytes = (await this.#files.size(path)) ?? 0
     const written = Math.max(0, Math.floor((bytes - RECORDS_HEADER_BYTES) / RECORD_BYTES))
     const end = options.limit === null ? written : Math.min(written, options.limit)
+    if (written > 0) {
+      const header = Buffer.allocUnsafeSlow(RECORDS_HEADER_BYTES)
+      await this.#readExactly(path, header, 0)
+      checkFormatHeader(header, recordsFormat)
+    }
     for (let record = options.from; record < end; ) {
       const count = Math.min(RECORDS_PER_PAGE, end - record)
       const page = Buffer.allocUnsafeSlow(count * RECORD_BYTES)
