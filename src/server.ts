@@ -19,11 +19,20 @@ import { systemDisk } from './lib/disk.ts'
 import { messageOf, RefusedError, systemCodeOf } from './lib/errors.ts'
 import { createLogger, type Logger } from './lib/logger.ts'
 import { type Random, systemRandom } from './lib/random.ts'
-import { makePrivateFolder, readSecret, removeSecret, writeSecret } from './lib/secret-file.ts'
+import {
+  makePrivateFile,
+  makePrivateFolder,
+  readSecret,
+  removeSecret,
+  writeSecret,
+} from './lib/secret-file.ts'
 import { VERSION } from './lib/version.ts'
+import { watchWallClock } from './lib/wall-clock-watch.ts'
+import { requireKnownFormats } from './results/disk/format-check.ts'
 import { openDiskResultLog } from './results/disk-result-log.ts'
 import { startSimulatedModel } from './sim/simulated-model.ts'
-import { lockFolder } from './store/folder-lock.ts'
+import { LOCK_FILE, lockFolder } from './store/folder-lock.ts'
+import { requireKnownSchema } from './store/schema-check.ts'
 import { openSqliteStore } from './store/sqlite-store.ts'
 
 export type RunningServer = {
@@ -42,6 +51,7 @@ export type RunningServer = {
 const PORTS_TRIED_MAX = 20
 const OWNER_TOKEN_BYTES = 20
 const SIMULATED_NAME = 'sim'
+const DATABASE_FILE = 'dw.sqlite'
 /** How old a figure of the free space may be. */
 const FREE_BYTES_AGE_MS = 1_000
 
@@ -63,7 +73,7 @@ export async function startServer(config: ServerConfig, options: StartOptions): 
     logger.error({ cause: cause.stack ?? cause.message }, 'the server ends: its storage failed')
     process.exit(1)
   }
-  makePrivateFolder(config.dataDir)
+  prepareFolder(config.dataDir)
   const unlock = lockFolder(config.dataDir)
   const closers: (() => unknown)[] = [unlock]
   try {
@@ -72,6 +82,31 @@ export async function startServer(config: ServerConfig, options: StartOptions): 
     for (const close of closers.toReversed()) await close()
     throw thrown
   }
+}
+
+/** @throws RefusedError in one sentence when the folder cannot be had */
+function prepareFolder(path: string): void {
+  try {
+    makePrivateFolder(path)
+    // SQLite gives its files the rights that its database has.
+    for (const name of [LOCK_FILE, DATABASE_FILE]) makePrivateFile(join(path, name))
+  } catch (thrown) {
+    const code = systemCodeOf(thrown) ?? ''
+    throw new RefusedError(
+      'data_folder',
+      `Cannot use ${path} as the data folder: ${FOLDER_TROUBLES[code] ?? messageOf(thrown)}. Name another with --data-dir.`,
+      { details: { cause: thrown } },
+    )
+  }
+}
+
+const FOLDER_TROUBLES: Readonly<Record<string, string>> = {
+  EEXIST: 'it is a file',
+  ENOTDIR: 'a part of its path is a file',
+  EACCES: 'this user may not write there',
+  EPERM: 'it belongs to another user',
+  EROFS: 'its file system is read-only',
+  ENOSPC: 'its disk is full',
 }
 
 type Context = StartOptions & {
@@ -128,6 +163,9 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
     address: () => address,
     stopWaitMs: config.timing.drainMs,
   })
+  const onJump = (driftMs: number): void =>
+    logger.warn({ driftMs }, 'the wall clock is away from server time, which follows it at the next start')
+  closers.push(watchWallClock(clock, onJump))
   await janitor.start()
   closers.push(() => janitor.stop())
   await engine.start()
@@ -154,13 +192,18 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
 async function openStorage(config: ServerConfig, context: Context) {
   const { onDeath, closers } = context
   const { dataDir } = config
-  const store = await openSqliteStore({ path: join(dataDir, 'dw.sqlite'), onDeath })
+  const database = join(dataDir, DATABASE_FILE)
+  const resultFolder = join(dataDir, 'results')
+  // Both before either is touched: a folder of a newer program stays as it is.
+  requireKnownSchema(database)
+  requireKnownFormats(systemDisk, resultFolder)
+  const store = await openSqliteStore({ path: database, onDeath })
   closers.push(() => store.close())
   const clock = context.clock ?? createSystemClock({ notBeforeAt: await store.newestAt() })
   const blobFolder = join(dataDir, 'blobs')
   const blobs = openDiskBlobs({ folder: blobFolder })
   closers.push(() => blobs.close())
-  const results = await openDiskResultLog({ folder: join(dataDir, 'results'), clock, onDeath })
+  const results = await openDiskResultLog({ folder: resultFolder, clock, onDeath })
   closers.push(() => results.close())
   const { lineBytesMax, fileBytesMax, fileLinesMax } = config.limits
   const intake = startIntake({

@@ -6,6 +6,7 @@ import { defaultWindows, requireWindow, windowMs } from './window.ts'
 test('a window is a number and a unit', () => {
   assert.equal(windowMs('24h'), 86_400_000)
   assert.equal(windowMs('90m'), 5_400_000)
+  assert.equal(windowMs('30s'), 30_000)
   assert.equal(windowMs('7d'), 604_800_000)
   for (const wrong of ['', '0h', '24', 'h', '24H', '1.5h', '-1h', '999999h', '24h '])
     assert.equal(windowMs(wrong), null)

@@ -1,10 +1,10 @@
 import { RefusedError } from '../lib/errors.ts'
 
-const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-/** Reads a window such as `24h`, `90m` or `7d`. @returns milliseconds, or null when the text is not a window. */
+/** Reads a window such as `24h`, `90m`, `30s` or `7d`. @returns milliseconds, or null when the text is not a window. */
 export function windowMs(text: string): number | null {
-  const match = /^([1-9]\d{0,4})([mhd])$/.exec(text)
+  const match = /^([1-9]\d{0,4})([smhd])$/.exec(text)
   if (match === null) return null
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
 }
