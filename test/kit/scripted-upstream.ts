@@ -74,6 +74,8 @@ export type ScriptedOptions = {
   port?: number
   /** Keep bodies (default) or only their hashes: a large run should not hold them. */
   keepsBodies?: boolean
+  /** Keep calls and their numbers per line (default), or leave it to the script what to remember: a long run should not hold them. */
+  keepsCalls?: boolean
 }
 
 export async function startScriptedUpstream(options: ScriptedOptions): Promise<ScriptedUpstream> {
@@ -119,6 +121,8 @@ class Recorder {
   readonly callsByKey = new Map<string, number>()
   readonly #waiting: { count: number; resolve: () => void }[] = []
   readonly #keepsBodies: boolean
+  readonly #keepsCalls: boolean
+  #arrivals = 0
   models: readonly string[]
   modelsReply: Reply | null = null
   script: Script
@@ -129,13 +133,14 @@ class Recorder {
     this.models = options.models
     this.script = options.script ?? (() => null)
     this.#keepsBodies = options.keepsBodies ?? true
+    this.#keepsCalls = options.keepsCalls ?? true
   }
 
   arrived(count: number): Promise<void> {
-    if (this.calls.length >= count) return Promise.resolve()
+    if (this.#arrivals >= count) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const giveUp = setTimeout(
-        () => reject(new Error(`only ${this.calls.length} of ${count} calls arrived`)),
+        () => reject(new Error(`only ${this.#arrivals} of ${count} calls arrived`)),
         ARRIVAL_MS_MAX,
       )
       this.#waiting.push({
@@ -167,9 +172,9 @@ class Recorder {
   #record(request: IncomingMessage, body: Buffer): RecordedCall {
     const key = String(request.headers['idempotency-key'] ?? '')
     const attempt = this.callsByKey.get(key) ?? 0
-    this.callsByKey.set(key, attempt + 1)
+    if (this.#keepsCalls) this.callsByKey.set(key, attempt + 1)
     const call: RecordedCall = {
-      number: this.calls.length,
+      number: this.#arrivals,
       path: request.url ?? '',
       headers: request.headers,
       bodyHash: createHash('sha256').update(body).digest('hex'),
@@ -182,10 +187,11 @@ class Recorder {
       endedAt: null,
       isCut: false,
     }
-    this.calls.push(call)
+    this.#arrivals += 1
+    if (this.#keepsCalls) this.calls.push(call)
     this.inFlight += 1
     this.inFlightMax = Math.max(this.inFlightMax, this.inFlight)
-    for (const waiter of this.#waiting.filter((waiter) => waiter.count <= this.calls.length)) {
+    for (const waiter of this.#waiting.filter((waiter) => waiter.count <= this.#arrivals)) {
       this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
       waiter.resolve()
     }
