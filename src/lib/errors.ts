@@ -28,7 +28,15 @@ export class RefusedError extends Error {
   }
 }
 
-export type TroubleCode = 'disk_full' | 'disk_failed' | 'unreachable' | 'interrupted' | 'damaged' | 'stopped'
+/** `unsupported`: written by a version of the program whose files this one does not read; whole, and not to be touched. */
+export type TroubleCode =
+  | 'disk_full'
+  | 'disk_failed'
+  | 'unreachable'
+  | 'interrupted'
+  | 'damaged'
+  | 'unsupported'
+  | 'stopped'
 
 export class TroubleError extends Error {
   readonly code: TroubleCode

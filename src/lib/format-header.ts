@@ -14,6 +14,8 @@ export type Format = {
   version: number
   /** Oldest program version of this format that may read the file. */
   readerVersionMin: number
+  /** Oldest file version that this program reads; only `version` itself when absent, so that no older file is taken for a new one. */
+  readsFromVersion?: number
   recordBytes: number
 }
 
@@ -31,15 +33,23 @@ export function hasFormatHeader(header: Buffer, format: Format): boolean {
   return header.byteLength >= FORMAT_HEADER_BYTES && header.readUInt32LE(0) === format.magic
 }
 
-/** @throws TroubleError `damaged` when it is not that format, or needs a newer program */
+/** @throws TroubleError `damaged` when it is not that format, `unsupported` when it needs a newer program or is older than this one reads */
 export function checkFormatHeader(header: Buffer, format: Format): void {
   if (!hasFormatHeader(header, format))
     throw new TroubleError('damaged', `${format.name} has no valid header`)
   const needs = header.readUInt16LE(6)
   if (needs > format.version) {
     throw new TroubleError(
-      'damaged',
+      'unsupported',
       `${format.name} needs a program that reads version ${needs}; this one reads ${format.version}: use the newer dw`,
+    )
+  }
+  const version = header.readUInt16LE(4)
+  const oldest = format.readsFromVersion ?? format.version
+  if (version < oldest) {
+    throw new TroubleError(
+      'unsupported',
+      `${format.name} has version ${version}; this program reads versions from ${oldest}: use an older dw`,
     )
   }
   if (header.readUInt32LE(8) !== format.recordBytes) {

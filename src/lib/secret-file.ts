@@ -46,6 +46,13 @@ export function makePrivateFolder(path: string): void {
   chmodSync(path, FOLDER_MODE)
 }
 
+/** Makes an empty file that only its owner may read, for a library that would make it readable for all. One that is there keeps what it holds. */
+export function makePrivateFile(path: string): void {
+  // Never opened when it is there: closing it would give back the locks that this process holds on it.
+  if (existsSync(path)) chmodSync(path, FILE_MODE)
+  else closeSync(openSync(path, 'a', FILE_MODE))
+}
+
 function syncFolder(path: string): void {
   const folder = openSync(path, 'r')
   try {

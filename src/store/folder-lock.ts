@@ -9,7 +9,7 @@ import { systemDisk } from '../lib/disk.ts'
 import { TroubleError } from '../lib/errors.ts'
 import { sqliteTrouble } from './sqlite-trouble.ts'
 
-const LOCK_FILE = 'lock.sqlite'
+export const LOCK_FILE = 'lock.sqlite'
 
 /**
  * Takes the folder for this process; makes it when it is absent.

@@ -23,15 +23,8 @@ export const migrations: readonly Migration[] = [{ version: 1, minimumProgram: 1
  * @throws TroubleError `damaged` naming both versions when the database demands a newer program.
  */
 export async function migrate(database: Database, known: readonly Migration[] = migrations): Promise<void> {
-  const program = known.length
   const stored = await storedVersion(database)
-  if (stored.minimumProgram > program) {
-    throw new TroubleError(
-      'damaged',
-      `the database has schema version ${stored.version} and needs a program that knows at least version ` +
-        `${stored.minimumProgram}; this program knows versions up to ${program}: start the newer program that wrote it`,
-    )
-  }
+  requireProgram(stored, known.length)
   const missing = known.filter((migration) => migration.version > stored.version)
   if (missing.length === 0) return
   const unit: Unit = [
@@ -50,7 +43,22 @@ export async function migrate(database: Database, known: readonly Migration[] = 
   }
 }
 
-async function storedVersion(database: Database): Promise<{ version: number; minimumProgram: number }> {
+type StoredVersion = { version: number; minimumProgram: number }
+
+/**
+ * @param program the newest schema version that this program knows
+ * @throws TroubleError `damaged` naming both versions
+ */
+export function requireProgram(stored: StoredVersion, program: number): void {
+  if (stored.minimumProgram <= program) return
+  throw new TroubleError(
+    'damaged',
+    `the database has schema version ${stored.version} and needs a program that knows at least version ` +
+      `${stored.minimumProgram}; this program knows versions up to ${program}: start the newer program that wrote it`,
+  )
+}
+
+async function storedVersion(database: Database): Promise<StoredVersion> {
   if (!(await database.hasTable('schema_versions'))) return { version: 0, minimumProgram: 0 }
   const [{ rows }] = await database.read(
     database.build

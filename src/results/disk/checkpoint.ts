@@ -60,8 +60,8 @@ export function readCheckpoint(disk: Disk, layout: Layout): Checkpoint | null {
   }
   if (parsed.readerVersionMin > VERSION) {
     throw new TroubleError(
-      'damaged',
-      `the checkpoint needs a program that reads version ${parsed.readerVersionMin}; this one reads ${VERSION}`,
+      'unsupported',
+      `the checkpoint needs a program that reads version ${parsed.readerVersionMin}; this one reads ${VERSION}: use the newer dw`,
     )
   }
   return {
