@@ -29,7 +29,9 @@ export class ChunkWriter {
   #gatheringSince: number | null = null
   #isSending = false
   #timer: NodeJS.Timeout | null = null
-  #idleWaiters: (() => void)[] = []
+  /** Wait for what is gathering, and for what is being sent. */
+  #gatheringWaiters: (() => void)[] = []
+  #sendingWaiters: (() => void)[] = []
 
   constructor(parts: {
     send: SendChunk
@@ -75,7 +77,8 @@ export class ChunkWriter {
   /** Resolves when everything appended so far is durable. */
   drained(): Promise<void> {
     if (this.oldestAt === null) return Promise.resolve()
-    const done = new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
+    const waiters = this.#gatheringSince === null ? this.#sendingWaiters : this.#gatheringWaiters
+    const done = new Promise<void>((resolve) => waiters.push(resolve))
     if (!this.#isSending) this.#flush()
     return done
   }
@@ -86,10 +89,10 @@ export class ChunkWriter {
     if (this.#gatheringSince === null) return
     const tallies = new Map([...this.#touched].map(([seq, tally]) => [seq, { ...tally }]))
     const sent = { tallies, oldestAt: this.#gatheringSince }
-    const waiters = this.#idleWaiters
     const { buffer } = this.#chunk
     const bytes = this.#bytes
-    this.#idleWaiters = []
+    this.#sendingWaiters = this.#gatheringWaiters
+    this.#gatheringWaiters = []
     this.#touched = new Map()
     this.#gatheringSince = null
     this.#isSending = true
@@ -102,7 +105,7 @@ export class ChunkWriter {
         this.#isSending = false
         this.oldestAt = this.#gatheringSince
         this.#onDurable(sent)
-        for (const wake of waiters) wake()
+        for (const wake of this.#sendingWaiters.splice(0)) wake()
         if (this.#gatheringSince !== null) this.#flush()
       },
       () => {
