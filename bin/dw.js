@@ -22,10 +22,9 @@ async function runHere() {
   module.enableCompileCache?.()
   process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir?.()
   if (process.argv[2] === 'serve') becomeServer()
-  const compiled = join(root, 'dist', 'cli', 'main.js')
-  const { main } = existsSync(compiled)
-    ? await import(compiled)
-    : await import(join(root, 'src', 'cli', 'main.ts'))
+  // A checkout runs its sources, whatever was compiled before; the package has only what was compiled.
+  const source = join(root, 'src', 'cli', 'main.ts')
+  const { main } = await import(existsSync(source) ? source : join(root, 'dist', 'cli', 'main.js'))
   process.exitCode = await main(process.argv.slice(2))
 }
 
