@@ -38,3 +38,8 @@ function after(delayMs: number, fire: () => void): () => void {
   arm(Math.max(0, delayMs))
   return () => clearTimeout(timer)
 }
+
+/** Monotonic milliseconds that the threads of one process share, for measuring from one to the other. */
+export function sharedMonotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}

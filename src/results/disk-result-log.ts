@@ -8,7 +8,7 @@ import { assert } from '../lib/errors.ts'
 import { startWorker, type WorkerClient, workerUrl } from '../lib/worker-channel.ts'
 import { ChunkWriter } from './disk/chunk-writer.ts'
 import { layoutOf } from './disk/layout.ts'
-import type { BlockedEvent } from './disk/log-worker.ts'
+import type { Appended, BlockedEvent } from './disk/log-worker.ts'
 import { ResultReader } from './disk/result-reader.ts'
 import { SyncTimes } from './disk/sync-times.ts'
 import { foldRecord, type LineRecord } from './record.ts'
@@ -58,7 +58,6 @@ class LocalResultLog implements DiskResultLog {
   readonly #open = new Map<number, OpenBatch>()
   readonly #syncTimes = new SyncTimes()
   readonly #events: { onBlocked: (reason: string | null) => void }
-  readonly #clock: Clock
   #listener: (marks: readonly DurableMark[]) => void = () => undefined
 
   constructor(
@@ -69,11 +68,9 @@ class LocalResultLog implements DiskResultLog {
     this.#worker = worker
     this.#reader = reader
     this.#events = parts.events
-    this.#clock = parts.clock
     this.#writer = new ChunkWriter({
       monotonicMs: parts.clock.monotonicMs,
-      send: async (chunk, bytes) =>
-        (await worker.call<{ chunk: ArrayBuffer }>('append', { chunk, bytes }, [chunk])).chunk,
+      send: (chunk, bytes) => worker.call<Appended>('append', { chunk, bytes }, [chunk]),
       onDurable: (sent) => this.#onDurable(sent),
     })
   }
@@ -167,8 +164,8 @@ class LocalResultLog implements DiskResultLog {
     await this.#reader.close()
   }
 
-  #onDurable(sent: { tallies: ReadonlyMap<number, Tally>; oldestAt: number }): void {
-    this.#syncTimes.note(this.#clock.monotonicMs() - sent.oldestAt)
+  #onDurable(sent: { tallies: ReadonlyMap<number, Tally>; waitedMs: number }): void {
+    this.#syncTimes.note(sent.waitedMs)
     const marks: DurableMark[] = []
     for (const [seq, tally] of sent.tallies) {
       const batch = this.#open.get(seq)

@@ -26,7 +26,7 @@ function openWriter() {
   const durable: number[] = []
   const writer = new ChunkWriter({
     monotonicMs: () => performance.now(),
-    send: (chunk) => new Promise((resolve) => sends.push(() => resolve(chunk))),
+    send: (chunk) => new Promise((resolve) => sends.push(() => resolve({ chunk, syncedAt: 0 }))),
     onDurable: ({ tallies }) => durable.push(tallies.size),
   })
   const append = (): void => writer.append(1, record, { ...emptyTally }, [line])

@@ -3,9 +3,11 @@
  * next one gathers. That is the group commit.
  */
 import type { Tally } from '../../domain/batch.ts'
+import { sharedMonotonicMs } from '../../lib/clock.ts'
 import { assert } from '../../lib/errors.ts'
 import { encodeRecord, type LineRecord, RECORD_BYTES } from '../record.ts'
 import { encodeLineHeader, FRAME_HEADER_BYTES, GROUP_FRAME_BYTES, LINE_FRAME_BYTES } from './log-format.ts'
+import type { Appended } from './log-worker.ts'
 
 /** Guess: holds what gathers during one sync of a fast disk at 20,000 lines/s; a fuller chunk grows. */
 const CHUNK_BYTES = 512 * 1024
@@ -13,14 +15,18 @@ const CHUNK_BYTES = 512 * 1024
 const GATHER_MS = 1
 const NEWLINE = 10
 
-export type SendChunk = (chunk: ArrayBuffer, bytes: number) => Promise<ArrayBuffer>
+/** Resolves with the chunk's memory and the instant of its sync once its lines are durable. */
+export type SendChunk = (chunk: ArrayBuffer, bytes: number) => Promise<Appended>
+
+/** @param waitedMs of its oldest line, from the append to the sync */
+export type OnDurable = (chunk: { tallies: ReadonlyMap<number, Tally>; waitedMs: number }) => void
 
 export class ChunkWriter {
   /** Monotonic ms at which the oldest line that is not durable was appended; null when there is none. */
   oldestAt: number | null = null
   readonly #send: SendChunk
   readonly #monotonicMs: () => number
-  readonly #onDurable: (chunk: { tallies: ReadonlyMap<number, Tally>; oldestAt: number }) => void
+  readonly #onDurable: OnDurable
   readonly #spare: ArrayBuffer[] = []
   #chunk: Buffer
   #bytes = GROUP_FRAME_BYTES
@@ -36,7 +42,7 @@ export class ChunkWriter {
   constructor(parts: {
     send: SendChunk
     monotonicMs: () => number
-    onDurable: (chunk: { tallies: ReadonlyMap<number, Tally>; oldestAt: number }) => void
+    onDurable: OnDurable
   }) {
     this.#send = parts.send
     this.#monotonicMs = parts.monotonicMs
@@ -88,7 +94,8 @@ export class ChunkWriter {
     this.#timer = null
     if (this.#gatheringSince === null) return
     const tallies = new Map([...this.#touched].map(([seq, tally]) => [seq, { ...tally }]))
-    const sent = { tallies, oldestAt: this.#gatheringSince }
+    const gatheredMs = this.#monotonicMs() - this.#gatheringSince
+    const sentAt = sharedMonotonicMs()
     const { buffer } = this.#chunk
     const bytes = this.#bytes
     this.#sendingWaiters = this.#gatheringWaiters
@@ -100,11 +107,11 @@ export class ChunkWriter {
     this.#bytes = GROUP_FRAME_BYTES
     // `Buffer.from(ArrayBuffer)` above is the only source of chunks.
     this.#send(buffer as ArrayBuffer, bytes).then(
-      (given) => {
-        if (given.byteLength === CHUNK_BYTES) this.#spare.push(given)
+      ({ chunk, syncedAt }) => {
+        if (chunk.byteLength === CHUNK_BYTES) this.#spare.push(chunk)
         this.#isSending = false
         this.oldestAt = this.#gatheringSince
-        this.#onDurable(sent)
+        this.#onDurable({ tallies, waitedMs: gatheredMs + syncedAt - sentAt })
         for (const wake of this.#sendingWaiters.splice(0)) wake()
         if (this.#gatheringSince !== null) this.#flush()
       },

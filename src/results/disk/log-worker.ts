@@ -1,4 +1,5 @@
 /** The log thread: the only writer of the commit log and of the batches' result files. */
+import { sharedMonotonicMs } from '../../lib/clock.ts'
 import { systemDisk } from '../../lib/disk.ts'
 import { assert, TroubleError } from '../../lib/errors.ts'
 import { receivedWorkerData, sendEvent, serveWorker } from '../../lib/worker-channel.ts'
@@ -10,6 +11,9 @@ import { recover } from './recovery.ts'
 
 /** Told to the main thread when the disk takes nothing, and when it takes again (null). */
 export type BlockedEvent = { blocked: string | null }
+
+/** Reply to `append`: the chunk's memory, and when its sync was over, by the clock that threads share. */
+export type Appended = { chunk: ArrayBuffer; syncedAt: number }
 
 /** Guess: how often a full disk is tried again. */
 const AGAIN_MS = 500
@@ -47,9 +51,10 @@ serveWorker({
   /** Gives the chunk's memory back. Resolves when its lines are durable. */
   async append({ chunk, bytes }: { chunk: ArrayBuffer; bytes: number }) {
     await whenDiskTakes(() => open().append(Buffer.from(chunk, 0, bytes)))
+    const syncedAt = sharedMonotonicMs()
     // After the reply: the answer must not wait for this.
     setImmediate(afterAppend)
-    return { chunk, transfer: [chunk] }
+    return { chunk, syncedAt, transfer: [chunk] } satisfies Appended & { transfer: ArrayBuffer[] }
   },
   flush: (seq: number) => whenDiskTakes(() => open().files.flush(seq)),
   seal(seq: number) {
