@@ -31,10 +31,10 @@ async function runHere() {
 /**
  * The server lives long and makes much short-lived garbage. Left alone, the heap grows to what the machine has; these two keep
  * it near what is in use. They count only from the start of a process, so this one replaces itself, under the same number.
- * Measured: 100,000 requests at full speed, resident 235 MB instead of 430 MB, at the same rate.
+ * Measured at full speed: resident 243 MB instead of 430 MB. Smaller values save 30 MB more and cost a fifth of the processor time.
  */
 function becomeServer() {
-  const flags = ['--max-semi-space-size=4', '--heap-growing-percent=15']
+  const flags = ['--max-semi-space-size=8', '--heap-growing-percent=60']
   if (process.execve === undefined || flags.every((flag) => process.execArgv.includes(flag))) return
   const words = [
     process.execPath,
