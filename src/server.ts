@@ -106,6 +106,8 @@ const FOLDER_TROUBLES: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there',
   EPERM: 'it belongs to another user',
   EROFS: 'its file system is read-only',
+  // What making a folder answers where the file system takes nothing.
+  ENOENT: 'it cannot be made there, perhaps because the file system is read-only',
   ENOSPC: 'its disk is full',
 }
 

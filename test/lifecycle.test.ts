@@ -10,14 +10,22 @@ import type { ServerConfig } from '../src/domain/config.ts'
 import { startIntake } from '../src/engine/intake.ts'
 import { createEngine } from '../src/engine/local-engine.ts'
 import { createService } from '../src/engine/server-service.ts'
-import { type Clock, createSystemClock } from '../src/lib/clock.ts'
 import { systemRandom } from '../src/lib/random.ts'
 import { openDiskResultLog } from '../src/results/disk-result-log.ts'
 import { type RunningServer, startServer } from '../src/server.ts'
 import { readServerConfig } from '../src/server-config.ts'
 import { openSqliteStore } from '../src/store/sqlite-store.ts'
-import { ask, batchWhen, createBatch, endedStatuses, readContent, uploadFile } from './kit/batch-api.ts'
+import {
+  ask,
+  batchWhen,
+  createBatch,
+  endedStatuses,
+  getBatch,
+  readContent,
+  uploadFile,
+} from './kit/batch-api.ts'
 import { givenMaterial, skipWithout } from './kit/given-material.ts'
+import { createJumpingClock } from './kit/jumping-clock.ts'
 import { chatLine, countIds, jsonl, parseLines, type ResultLine } from './kit/requests.ts'
 import {
   createGate,
@@ -154,39 +162,6 @@ test('a cancel starts no further call, keeps what was in flight and answers in t
     assert.deepEqual(batch.request_counts, { total: 8, completed: 2, failed: 0 })
   })
 })
-
-/** A system clock whose hands the test can put forward: timers that come due fire. */
-function createJumpingClock(): Clock & { jump(ms: number): void } {
-  const base = createSystemClock()
-  let aheadMs = 0
-  const timers = new Set<{ dueMs: number; fire: () => void; cancel: () => void }>()
-  return {
-    now: () => base.now() + aheadMs,
-    monotonicMs: () => base.monotonicMs() + aheadMs,
-    wallClockDriftMs: () => 0,
-    after(delayMs, fire) {
-      const run = (): void => {
-        timers.delete(timer)
-        fire()
-      }
-      const dueMs = base.monotonicMs() + aheadMs + delayMs
-      const timer = { dueMs, fire: run, cancel: base.after(delayMs, run) }
-      timers.add(timer)
-      return () => {
-        timers.delete(timer)
-        timer.cancel()
-      }
-    },
-    jump(ms) {
-      aheadMs += ms
-      for (const timer of [...timers].toSorted((a, b) => a.dueMs - b.dueMs)) {
-        if (timer.dueMs > base.monotonicMs() + aheadMs) continue
-        timer.cancel()
-        timer.fire()
-      }
-    },
-  }
-}
 
 /** The engine on real storage under a clock of the test, with a batch row whose deadline the test states. */
 async function withEngine(
@@ -362,6 +337,19 @@ test('a batch with a shorter window overtakes one that was created before it', a
     )
   })
 })
+
+for (const other of ['m', 'n']) {
+  test(`bad lines of one batch do not keep another waiting (its model: ${other})`, async () => {
+    const script: Script = (call) => (call.body.includes('bad') ? errorReply(500) : null)
+    await withServer({ models: ['m', 'n'], script }, async ({ server, upstream, upload }) => {
+      const bad = await createBatch(server.url, await upload(lines(10, { badEvery: 1 })))
+      await upstream.arrived(20)
+      assert.equal((await getBatch(server.url, bad.id)).request_counts.failed, 0)
+      const good = await createBatch(server.url, await upload(lines(30, { model: other })))
+      await batchWhen(server.url, good.id, ({ status }) => status === 'completed')
+    })
+  })
+}
 
 test('every result line has the published shape', { skip: skipWithout(givenMaterial.schema) }, () => {
   const schema = readWireSchema(givenMaterial.schema)

@@ -1,13 +1,18 @@
 /**
  * Runs suites of the torture harness at any size, and ends with `N passed, N failed` and a table of what was survived.
  *
- *   npm run torture -- SUITE… [--full] [--cycles N] [--minutes M] [--seed S] [--defect NAME] [--json FILE]
+ *   npm run torture -- SUITE… [--full] [--cycles N] [--minutes M] [--seed S] [--defect NAME] [--record]
  *
  * Without a size the short one runs, as in `npm test`. The seed is printed, and repeats the run. Exit 1 when a promise was broken.
+ * `--record` appends the outcome to `torture/results/SUITE.jsonl`, from which `docs/reliability.md` is made.
  */
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Table } from 'console-table-printer'
+import { projectFolder } from '../test/kit/server-process.ts'
+import { commitOf } from '../tools/commit.ts'
+import { type RecordedRun, resultsFolder } from './results.ts'
 import type { Suite, SuiteReport } from './suite.ts'
 
 const suiteNames = ['kill', 'points', 'torn', 'disk', 'upstream', 'clock', 'input', 'soak'] as const
@@ -29,7 +34,7 @@ async function main(): Promise<void> {
       minutes: { type: 'string' },
       seed: { type: 'string' },
       defect: { type: 'string' },
-      json: { type: 'string' },
+      record: { type: 'boolean', default: false },
     },
   })
   const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(values.seed)
@@ -47,8 +52,7 @@ async function main(): Promise<void> {
     const report = await suite.run({ seed, cycles, minutes, defect, say: (line) => console.log(`  ${line}`) })
     const seconds = Math.round((performance.now() - startedAt) / 1000)
     print(name, { ...report, seconds })
-    if (values.json !== undefined)
-      appendFileSync(values.json, jsonLine({ name, seed, defect, seconds, report }))
+    if (values.record) record({ name, seed, defect, cycles, minutes, seconds, report })
     passed += report.passed
     failed += report.violations.length
   }
@@ -66,16 +70,25 @@ function print(name: string, report: SuiteReport & { seconds: number }): void {
   console.log(`${name}: ${report.passed} passed, ${report.violations.length} failed in ${report.seconds} s\n`)
 }
 
-function jsonLine(run: {
+function record(run: {
   name: string
   seed: number
   defect: string | null
+  cycles: number
+  minutes: number | null
   seconds: number
   report: SuiteReport
-}): string {
+}): void {
   const { report, ...facts } = run
-  const survived = Object.fromEntries(report.survived)
-  return `${JSON.stringify({ ...facts, at: new Date().toISOString(), node: process.version, ...report, survived })}\n`
+  const about = {
+    ...facts,
+    at: new Date().toISOString(),
+    commit: commitOf(projectFolder),
+    node: process.version,
+  }
+  const outcome: RecordedRun = { ...about, ...report, survived: Object.fromEntries(report.survived) }
+  mkdirSync(resultsFolder, { recursive: true })
+  appendFileSync(join(resultsFolder, `${run.name}.jsonl`), `${JSON.stringify(outcome)}\n`)
 }
 
 await main()

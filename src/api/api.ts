@@ -2,7 +2,12 @@
 import type { IncomingMessage } from 'node:http'
 import multipart from '@fastify/multipart'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
-import { JSON_BODY_BYTES_MAX, PATH_PARAMETER_CHARACTERS_MAX, STOP_WAIT_MS } from '../domain/limits.ts'
+import {
+  JSON_BODY_BYTES_MAX,
+  JSON_BODY_MS_MAX,
+  PATH_PARAMETER_CHARACTERS_MAX,
+  STOP_WAIT_MS,
+} from '../domain/limits.ts'
 import { OutcomeUnknownError } from '../engine/commit-outcome.ts'
 import type { Service } from '../engine/service.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -56,7 +61,7 @@ export async function buildApi(parts: ApiParts): Promise<FastifyInstance> {
     routed.set(request.raw, request)
   })
   addStop(app, parts, servers)
-  addBodyParsers(app)
+  addBodyParsers(app, clock)
   await app.register(multipart)
   addAccess(app, parts)
   app.setNotFoundHandler((request) => {
@@ -103,7 +108,7 @@ function createApp(parts: ApiParts, servers: HttpServers): FastifyInstance {
 }
 
 /** Every body that is not a form is JSON, whatever it is called, and may be empty: clients differ in what they announce. */
-function addBodyParsers(app: FastifyInstance): void {
+function addBodyParsers(app: FastifyInstance, clock: Clock): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     const text = String(body).trim()
@@ -119,6 +124,29 @@ function addBodyParsers(app: FastifyInstance): void {
       )
     }
   })
+  addBodyLimit(app, clock)
+}
+
+/** A body that drips in holds a connection, a byte at a time: one that is no upload has an end. */
+function addBodyLimit(app: FastifyInstance, clock: Clock): void {
+  const cancels = new WeakMap<FastifyRequest, () => void>()
+  const cancel = async (request: FastifyRequest): Promise<void> => cancels.get(request)?.()
+  app.addHook('preParsing', async (request, _reply, body) => {
+    const { headers } = request
+    const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+    if (!hasBody || request.isMultipart()) return body
+    const slow = new RefusedError('body_too_slow', 'The body of this request took too long to arrive.', {
+      status: 408,
+    })
+    const onSlow = (): void => {
+      // Whoever reads the body hears of it as of any other break; when nobody does any more, it was refused already.
+      if (body.listenerCount('error') > 0) body.emit('error', slow)
+    }
+    cancels.set(request, clock.after(JSON_BODY_MS_MAX, onSlow))
+    return body
+  })
+  app.addHook('preValidation', cancel)
+  app.addHook('onResponse', cancel)
 }
 
 /** One line for each request; never a body, a key or a query. */

@@ -12,6 +12,7 @@ test('trouble is told without internals and says when to come back', () => {
     ['unreachable', 503, 'service_unavailable'],
     ['interrupted', 503, 'service_unavailable'],
     ['damaged', 503, 'service_unavailable'],
+    ['unsupported', 503, 'service_unavailable'],
     ['stopped', 503, 'service_unavailable'],
   ]
   for (const [code, status, wireCode] of codes) {

@@ -37,7 +37,8 @@ const FRAMEWORK_REFUSALS: readonly { matches: RegExp; code: string; message: str
     message: 'The form has too many parts. Send one file with its purpose.',
   },
   {
-    matches: /^FST_MP_PREMATURE_CLOSE$|^Unexpected end of|terminated early|^Malformed|^Multipart: /,
+    matches:
+      /^FST_MP_PREMATURE_CLOSE$|^Unexpected end of|terminated early|^Malformed|^Multipart: |^The needle cannot /,
     code: 'invalid_form',
     message: 'We could not parse the form: it is no complete multipart/form-data with its boundary.',
   },

@@ -8,6 +8,7 @@ import { presentError } from '../contract/present.ts'
 import {
   CONNECTION_IDLE_MS_MAX,
   CONNECTIONS_MAX,
+  HEADERS_CHECK_MS,
   HEADERS_MS_MAX,
   KEEP_ALIVE_MS,
   UNREAD_BODY_MS_MAX,
@@ -41,8 +42,11 @@ export function createHttpServers(parts: {
   random: Random
   version: string
   onEnd: (request: IncomingMessage, exchange: Exchange) => void
+  /** Other limits than the usual ones. */
+  connections?: Partial<ConnectionLimits>
 }): HttpServers {
   const { clock, random, version } = parts
+  const limits = { ...usualLimits, ...parts.connections }
   const servers: Server[] = []
   let isCut = false
   const ids = new WeakMap<IncomingMessage, string>()
@@ -75,12 +79,12 @@ export function createHttpServers(parts: {
   }
   return {
     open(handle) {
-      const server = createServer(serverOptions, (request, response) => {
+      const server = createServer(serverOptions(limits), (request, response) => {
         begin(request, response)
         handle(request, response)
       })
       server.maxConnections = CONNECTIONS_MAX
-      server.setTimeout(CONNECTION_IDLE_MS_MAX)
+      server.setTimeout(limits.idleMsMax)
       server.on('clientError', onBroken)
       // One that the system had accepted already, and that shows only now.
       server.on('connection', (socket) => {
@@ -97,14 +101,23 @@ export function createHttpServers(parts: {
   }
 }
 
-const serverOptions = {
-  headersTimeout: HEADERS_MS_MAX,
+type ConnectionLimits = { headersMsMax: number; headersCheckMs: number; idleMsMax: number }
+
+const usualLimits: ConnectionLimits = {
+  headersMsMax: HEADERS_MS_MAX,
+  headersCheckMs: HEADERS_CHECK_MS,
+  idleMsMax: CONNECTION_IDLE_MS_MAX,
+}
+
+const serverOptions = (limits: ConnectionLimits) => ({
+  headersTimeout: limits.headersMsMax,
+  connectionsCheckingInterval: limits.headersCheckMs,
   keepAliveTimeout: KEEP_ALIVE_MS,
   // An upload may take hours; a silent one ends by the limit on idle connections.
   requestTimeout: 0,
   // Whoever needs the name of the host refuses its absence in a reply of our own shape.
   requireHostHeader: false,
-}
+})
 
 function headersOf(requestId: string, version: string): [string, string][] {
   return [

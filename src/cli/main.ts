@@ -7,6 +7,7 @@ import { commands, groups } from './commands.ts'
 import { exitCode } from './exit-codes.ts'
 import { addHelpTopics, helpOf } from './help.ts'
 import type { Format } from './output.ts'
+import { printable, printableJson } from './printable.ts'
 
 const FORMATS: readonly Format[] = ['table', 'json', 'plain']
 
@@ -177,14 +178,14 @@ function tell(facts: ErrorFacts, isJson: boolean): void {
   if (isJson) {
     const { code, message, hint, requestId, status } = facts
     process.stderr.write(
-      `${JSON.stringify({ error: { code, message, hint, request_id: requestId, status } })}\n`,
+      `${printableJson({ error: { code, message, hint, request_id: requestId, status } })}\n`,
     )
     return
   }
   const lines = [`error[${facts.code}]: ${facts.message}`]
   if (facts.hint !== null) lines.push(`  ${facts.hint}`)
   if (facts.requestId !== null) lines.push(`  request id ${facts.requestId}`)
-  process.stderr.write(`${lines.join('\n')}\n`)
+  process.stderr.write(`${printable(lines.join('\n'))}\n`)
 }
 
 /** Whoever reads our output may stop reading: that is no error of ours. */

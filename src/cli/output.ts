@@ -1,6 +1,7 @@
 /** Data goes to stdout, words to stderr. Rows are a table on a terminal, one JSON object a line in a pipe, or tab-separated text. */
 import { once } from 'node:events'
 import { Table } from 'console-table-printer'
+import { printable, printableJson } from './printable.ts'
 
 export type Format = 'table' | 'json' | 'plain'
 
@@ -38,13 +39,17 @@ export type Output = {
 export function createOutput(options: { format: Format; isQuiet: boolean }): Output {
   const { format, isQuiet } = options
   const { stdout, stderr } = process
-  const line = (text: string): void => void stdout.write(`${text}\n`)
+  // A pipe or a file gets every byte as it is; a terminal would obey some of them.
+  const isShown = stdout.isTTY === true
+  const decoder = new TextDecoder()
+  const line = (text: string): void => void stdout.write(`${isShown ? printable(text) : text}\n`)
+  const json = (value: unknown): void => line(isShown ? printableJson(value) : JSON.stringify(value))
   const plainOf = <T>(row: T, view: View<T>): string =>
     (view.plain?.(row) ?? view.columns.map((column) => column.value(row)))
       .map((cell) => cell.replaceAll(/[\t\n]/g, ' '))
       .join('\t')
   const rows = <T>(all: readonly T[], view: View<T>): void => {
-    if (format === 'json') for (const row of all) line(JSON.stringify(row))
+    if (format === 'json') for (const row of all) json(row)
     else if (format === 'plain') for (const row of all) line(plainOf(row, view))
     else line(all.length === 0 ? 'No results.' : tableOf(all, view))
   }
@@ -55,13 +60,14 @@ export function createOutput(options: { format: Format; isQuiet: boolean }): Out
     columns: () => stderr.columns ?? stdout.columns ?? 80,
     rows,
     object: (row, view) => rows([row], view),
-    json: (value) => line(JSON.stringify(value)),
+    json,
     line,
     async bytes(chunk) {
-      if (!stdout.write(chunk)) await once(stdout, 'drain')
+      if (!stdout.write(isShown ? printable(decoder.decode(chunk, { stream: true })) : chunk))
+        await once(stdout, 'drain')
     },
-    say: (words) => void (isQuiet || stderr.write(`${words}\n`)),
-    warn: (words) => void stderr.write(`${words}\n`),
+    say: (words) => void (isQuiet || stderr.write(`${printable(words)}\n`)),
+    warn: (words) => void stderr.write(`${printable(words)}\n`),
     stderr,
   }
 }

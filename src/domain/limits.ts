@@ -36,6 +36,8 @@ export const EXPIRES_AFTER_SECONDS_MAX = 2_592_000
 // Wire.
 /** Guess: JSON bodies of our own routes; uploads stream and are bound by the file limits instead. */
 export const JSON_BODY_BYTES_MAX = 1 * MIB
+/** Guess: such a body takes no longer over a bad line; one that does holds a connection, a byte at a time. Uploads may. */
+export const JSON_BODY_MS_MAX = 30_000
 
 // Upstream calls.
 /** Guess: one answer of an engine. A larger one fails its line. */
@@ -118,6 +120,8 @@ export const PATH_PARAMETER_CHARACTERS_MAX = 512
 // Connections to our own server.
 /** Guess: headers that take longer come from a client that only holds the connection. */
 export const HEADERS_MS_MAX = 30_000
+/** Guess: how often connections are looked at for that; up to this much is added to the limit. */
+export const HEADERS_CHECK_MS = 5_000
 /** Guess: longer than the pause between two looks of a watching client. */
 export const KEEP_ALIVE_MS = 72_000
 /** Guess: no byte in either direction for this long, also in mid-upload, means that nobody is there any more. */
@@ -136,3 +140,19 @@ export const KEY_NAME_CHARACTERS_MAX = 128
 /** Guess: keys of engines are some dozen characters; a signed token may be longer. */
 export const UPSTREAM_KEY_CHARACTERS_MAX = 16_384
 export const URL_CHARACTERS_MAX = 2_048
+
+// Local file tools.
+/** Guess: as much as the services take of one image. */
+export const IMAGE_BYTES_MAX = 20 * MIB
+/** Guess: images that several lines name are loaded once, as long as they fit. */
+export const IMAGE_CACHE_BYTES_MAX = 32 * MIB
+export const IMAGE_MS_MAX = 60_000
+/** Guess: drawn lines are remembered by their number, 8 bytes each. */
+export const SAMPLE_LINES_MAX = 5_000_000
+/** Guess: more parts of one file than this are a mistake in a limit. */
+export const PARTS_MAX = 10_000
+/** Guess: lines of all parts that wait to be written. */
+export const PARTS_HELD_BYTES_MAX = 16 * MIB
+/** Required by OpenAI's documentation: one batch takes at most this, of one model. */
+export const SERVICE_LINES_MAX = 50_000
+export const SERVICE_BYTES_MAX = 200_000_000

@@ -18,18 +18,22 @@ export type InspectedAnswer = {
 
 const NO_CODES: readonly string[] = []
 
-export function inspectAnswer(answer: CallAnswer): InspectedAnswer {
-  const object = parseObject(answer.body)
+/** @param key that of the call: engines have been seen to repeat it in an error, and answers are read by tenants. */
+export function inspectAnswer(answer: CallAnswer, key: string | null = null): InspectedAnswer {
   const isSuccess = answer.status >= 200 && answer.status < 300
+  // A success is the model's words, of which no byte is ours to change.
+  const secret = isSuccess || key === null || key.length < SECRET_CHARACTERS_MIN ? null : key
+  const body = secret === null ? answer.body : without(secret, answer.body)
+  const object = parseObject(body)
   const error = isSuccess || object === null ? null : errorOf(object)
   return {
     status: answer.status,
-    body: answer.body,
+    body,
     isJsonObject: object !== null,
     errorCodes: error?.codes ?? NO_CODES,
     errorMessage: error?.message ?? null,
     usage: object === null ? null : usageOf(object),
-    requestId: headerOf(answer, 'x-request-id') ?? null,
+    requestId: requestIdOf(answer, secret),
     retryAfter: headerOf(answer, 'retry-after'),
     retryAfterMs: headerOf(answer, 'retry-after-ms'),
   }
@@ -42,6 +46,27 @@ export function inspectAnswer(answer: CallAnswer): InspectedAnswer {
 export function oneLine(body: Buffer): Buffer {
   if (body.indexOf(10) === -1 && body.indexOf(13) === -1) return body
   return body.filter((byte) => byte !== 10 && byte !== 13) as Buffer
+}
+
+/** Guess: keys of hosted engines are longer; shorter ones (`EMPTY`, `test`) are no secrets, but words that an error may well hold. */
+const SECRET_CHARACTERS_MIN = 16
+const MASK = Buffer.from('****')
+
+/** As many bytes as are between the keys stay as they came. */
+function without(key: string, body: Buffer): Buffer {
+  if (!body.includes(key)) return body
+  const parts: Buffer[] = []
+  let from = 0
+  for (let at = body.indexOf(key); at !== -1; at = body.indexOf(key, from)) {
+    parts.push(body.subarray(from, at), MASK)
+    from = at + Buffer.byteLength(key)
+  }
+  return Buffer.concat([...parts, body.subarray(from)])
+}
+
+function requestIdOf(answer: CallAnswer, key: string | null): string | null {
+  const id = headerOf(answer, 'x-request-id')
+  return id === undefined || (key !== null && id.includes(key)) ? null : id
 }
 
 type JsonObject = Record<string, unknown>

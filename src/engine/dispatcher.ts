@@ -31,6 +31,7 @@ export class Dispatcher {
   readonly #requestIdPrefix: string
   #isStopped = false
   #isHeld = false
+  #trials = 0
   #onDrained: (() => void) | null = null
 
   constructor(parts: DispatcherParts) {
@@ -78,7 +79,9 @@ export class Dispatcher {
   }
 
   wakeAll(): void {
-    for (const model of this.#queues.keys()) this.wake(model)
+    // When one call decides over an upstream, the model whose last trial is longest ago makes it.
+    const queues = [...this.#queues.values()].toSorted((a, b) => a.lastTrial - b.lastTrial)
+    for (const { model } of queues) this.wake(model)
   }
 
   /** Starts calls for the model while slots and lines last. */
@@ -93,7 +96,7 @@ export class Dispatcher {
         if (this.#parts.upstreams.isUnknownModel(model)) this.#failUnknown(queue)
         return
       }
-      const lane = queue.pick(this.#parts.clock.now())
+      const lane = upstream.isOnTrial ? queue.pickForTrial() : queue.pick(this.#parts.clock.now())
       if (lane === null) return
       this.#start(queue, lane, upstream)
       if (lane.canLoad) queue.loadAhead()
@@ -125,6 +128,10 @@ export class Dispatcher {
     const request = lane.take({ prefersFresh: upstream.isOnTrial })
     assert(live !== undefined && live.file !== null, 'a lane in a queue belongs to an open batch')
     queue.noteStart(lane)
+    if (upstream.isOnTrial) {
+      this.#trials += 1
+      queue.noteTrial(lane, this.#trials)
+    }
     this.callsStarted += 1
     if (request.calls > 0) this.callsRetried += 1
     request.calls += 1
@@ -138,6 +145,7 @@ export class Dispatcher {
         body: request.body,
         idempotencyKey: hash,
         requestId,
+        doubtedAt: request.doubtedAt,
         isSuspect: request.failures > 0,
       },
       (end) => {
@@ -169,6 +177,7 @@ export class Dispatcher {
       case 'doubtful': {
         live.holdReason = end.reason
         if (isClosing) return
+        request.doubtedAt ??= end.startedAt
         if (end.usesAttempt) request.failures += 1
         if (request.failures >= this.#parts.config.limits.attemptsMax) {
           return this.#parts.recorder.recordAnswer(started, end)

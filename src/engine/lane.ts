@@ -27,6 +27,8 @@ export type LineRequest = {
   /** HTTP calls made for it, and doubtful ends that used up an attempt. */
   calls: number
   failures: number
+  /** Monotonic ms at which its first call began that ended in doubt: a neighbour that speaks against the line began later. */
+  doubtedAt: number | null
   /** Server time of the first call, null before. */
   startedAt: number | null
 }
@@ -55,6 +57,8 @@ export class Lane implements LaneView {
   readonly deadlineAt: number
   linesLeft: number
   inFlight = 0
+  /** Position among the trials of all lanes of the last one that took a line of this; 0: none did. */
+  lastTrial = 0
   readonly #fresh = new Fifo<LineRequest>()
   /** Lines that come back: they go first, so that a bad line uses up its attempts while its neighbours succeed. */
   readonly #again = new Fifo<LineRequest>()
@@ -169,7 +173,8 @@ export class Lane implements LaneView {
       this.#cursor = fitting.length === entries.length ? to : from + indexes.indexOf(last.lineIndex) + 1
       // Only those passed over for good: the recorded ones behind the cursor are met again.
       this.linesLeft -= this.#cursor - from - fitting.length
-      for (const line of lines) this.#fresh.push({ ...line, calls: 0, failures: 0, startedAt: null })
+      for (const line of lines)
+        this.#fresh.push({ ...line, calls: 0, failures: 0, doubtedAt: null, startedAt: null })
       this.#windowLines = Math.min(WINDOW_LINES_MAX, this.#windowLines * 2)
       return
     }

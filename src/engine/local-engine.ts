@@ -233,6 +233,8 @@ class LocalEngine implements Engine {
         return this.wake(live.batch.id)
       case 'damaged':
         return this.#halt(live, opened.reason)
+      case 'held':
+        return
       default:
         unreachable(opened)
     }

@@ -10,6 +10,8 @@ const PACE_MS = 10_000
 
 export class ModelQueue {
   readonly model: string
+  /** As in a lane, of all lanes for this model. */
+  lastTrial = 0
   readonly #tenants = new Map<string, Tenant>()
   #paceStartedAt: number
   #paceLines = 0
@@ -38,6 +40,21 @@ export class ModelQueue {
 
   pick(now: number): Lane | null {
     return pickLane(this.#tenants.values(), { now, linesPerSecond: this.#linesPerSecond })
+  }
+
+  /** The ready lane whose last trial is longest ago: bad lines of one batch do not keep all others from proving the engine. */
+  pickForTrial(): Lane | null {
+    let best: Lane | null = null
+    for (const { lanes } of this.#tenants.values()) {
+      for (const lane of lanes)
+        if (lane.isReady && (best === null || lane.lastTrial < best.lastTrial)) best = lane
+    }
+    return best
+  }
+
+  noteTrial(lane: Lane, number: number): void {
+    lane.lastTrial = number
+    this.lastTrial = number
   }
 
   noteStart(lane: Lane): void {

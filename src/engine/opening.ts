@@ -17,6 +17,8 @@ export type Opened =
   /** Another move came first: begin again from the row. */
   | { kind: 'overtaken' }
   | { kind: 'damaged'; reason: string }
+  /** Another version of the program can go on with it: nothing about it is stored. */
+  | { kind: 'held' }
 
 export type OpeningParts = {
   store: Store
@@ -52,6 +54,10 @@ export async function openBatch(live: LiveBatch, parts: OpeningParts): Promise<O
   } catch (thrown) {
     if (thrown instanceof TroubleError && thrown.code === 'damaged')
       return { kind: 'damaged', reason: thrown.message }
+    if (thrown instanceof TroubleError && thrown.code === 'unsupported') {
+      live.holdReason = thrown.message
+      return { kind: 'held' }
+    }
     throw thrown
   }
 }

@@ -17,7 +17,7 @@ after(async () => {
 type Bench = {
   upstream: Upstream
   engine: ScriptedUpstream
-  call(line: string): Promise<LineCallEnd>
+  call(line: string, past?: { doubtedAt: number; isSuspect?: boolean }): Promise<LineCallEnd>
   /** Resolves when the condition holds, looked at after each change. */
   until(condition: () => boolean): Promise<void>
 }
@@ -58,7 +58,7 @@ async function start(options: {
   )
   open.push(upstream, engine)
   await upstream.probe()
-  const call = (line: string): Promise<LineCallEnd> =>
+  const call: Bench['call'] = (line, past) =>
     new Promise((resolve) => {
       const body = Buffer.from(JSON.stringify({ model: 'm', line }))
       upstream.call(
@@ -68,7 +68,8 @@ async function start(options: {
           body,
           idempotencyKey: line,
           requestId: `req_${line}`,
-          isSuspect: false,
+          doubtedAt: past?.doubtedAt ?? null,
+          isSuspect: past?.isSuspect ?? false,
         },
         resolve,
       )
@@ -135,6 +136,47 @@ test('a single 500 among successes counts as an attempt, without a neighbour it 
   assert.equal(end.verdict, 'doubtful')
   assert.equal(end.usesAttempt, true)
   assert.equal((await call('bad')).usesAttempt, false)
+})
+
+test('a success of an older call says nothing against a line: an engine that breaks may still finish what it has', async () => {
+  const gates = { old: Promise.withResolvers<void>(), bad: Promise.withResolvers<void>() }
+  const { call, engine } = await start({
+    script: ({ key }) =>
+      key === 'bad' ? { status: 500, gate: gates.bad.promise } : { body: '{"a":1}', gate: gates.old.promise },
+  })
+  const old = call('old')
+  await engine.arrived(1)
+  const bad = call('bad')
+  await engine.arrived(2)
+  gates.old.resolve()
+  assert.equal((await old).verdict, 'succeeded')
+  gates.bad.resolve()
+  assert.equal((await bad).usesAttempt, false)
+})
+
+test('a line fails alone: its trials use no attempt either', async () => {
+  const { upstream, call, until } = await start({ script: () => ({ status: 500 }) })
+  for (let count = 0; count < 5; count += 1) assert.equal((await call('a')).usesAttempt, false)
+  for (let trial = 0; trial < 3; trial += 1) {
+    assert.equal(upstream.state().state, 'paused')
+    await until(() => upstream.free('m') === 1)
+    assert.equal((await call('a')).usesAttempt, false)
+  }
+})
+
+test('a line that failed while a newer call succeeded is blamed afterwards, also when it is the trial', async () => {
+  const { upstream, call, until } = await start({
+    script: ({ key }) => (key === 'good' ? null : { status: 500 }),
+  })
+  const first = await call('bad')
+  await call('good')
+  const second = await call('bad', { doubtedAt: first.startedAt })
+  assert.deepEqual([first.usesAttempt, second.usesAttempt], [false, true])
+  while (upstream.state().state !== 'paused') await call('others')
+  await until(() => upstream.free('m') === 1)
+  const end = await call('bad', { doubtedAt: first.startedAt, isSuspect: true })
+  assert.equal(end.usesAttempt, true)
+  assert.equal(upstream.state().state, 'paused')
 })
 
 test('a run of 500s pauses the upstream and uses no attempt', async () => {
@@ -220,6 +262,7 @@ test('a call that we cut says nothing about the engine', async () => {
       body: Buffer.from('{}'),
       idempotencyKey: 'k',
       requestId: 'r',
+      doubtedAt: null,
       isSuspect: false,
     },
     ended.resolve,

@@ -48,6 +48,8 @@ export type LineCall = {
   body: Uint8Array
   idempotencyKey: string
   requestId: string
+  /** Monotonic ms at which its first call began that ended in doubt; null when none did. */
+  doubtedAt: number | null
   /** It has failed before while its neighbours succeeded: another failure says nothing about the engine. */
   isSuspect: boolean
 }
@@ -59,11 +61,19 @@ export type LineCallEnd = {
   answer: InspectedAnswer | null
   /** What happened, for people: "500 from http://…", "ECONNREFUSED: …". */
   reason: string
+  /** Monotonic ms. */
+  startedAt: number
   upstreamMs: number
   firstByteMs: number
 }
 
 export type RunningCall = { cut(message: string): void }
+
+type SentCall = Pick<LineCall, 'doubtedAt' | 'isSuspect'> & {
+  permits: Permits
+  startedAt: number
+  isTrial: boolean
+}
 
 type Phase = 'unknown' | 'up' | 'paused' | 'trial'
 
@@ -93,7 +103,8 @@ export class Upstream {
   #needsTrial = false
   #doubtfulInARow = 0
   #pausesInARow = 0
-  #lastSuccessAt = Number.NEGATIVE_INFINITY
+  /** Start of the newest call that succeeded: an older one that fails had a neighbour that did not. */
+  #newestSuccessStartedAt = Number.NEGATIVE_INFINITY
   #inFlight = 0
   #probe: Promise<void> | null = null
   #cancelProbeTimer: (() => void) | null = null
@@ -171,7 +182,7 @@ export class Upstream {
         this.#running.delete(running)
         permits.inFlight -= 1
         this.#inFlight -= 1
-        onEnd(this.#settle(end, { permits, startedAt, isTrial, isSuspect: line.isSuspect }))
+        onEnd(this.#settle(end, { ...line, permits, startedAt, isTrial }))
       },
     )
     const running = { call, startedAt }
@@ -196,12 +207,9 @@ export class Upstream {
     await this.#connections.close()
   }
 
-  #settle(
-    end: CallEnd,
-    call: { permits: Permits; startedAt: number; isTrial: boolean; isSuspect: boolean },
-  ): LineCallEnd {
+  #settle(end: CallEnd, call: SentCall): LineCallEnd {
     const now = this.#clock.monotonicMs()
-    const answer = 'answer' in end ? inspectAnswer(end.answer) : null
+    const answer = 'answer' in end ? inspectAnswer(end.answer, this.settings.key) : null
     const verdict = judge(
       'answer' in end && answer !== null
         ? {
@@ -213,16 +221,17 @@ export class Upstream {
         : { kind: 'failed', failure: 'failure' in end ? end.failure : 'reset' },
     )
     const reason = 'failure' in end ? `${end.message} (${this.settings.url})` : this.#reasonOf(answer)
-    const hadNeighbour = this.#lastSuccessAt > call.startedAt
-    const isBlamed = hadNeighbour || call.isTrial || (call.isSuspect && this.#phase === 'up')
+    // Calls that began before it say nothing: an engine that breaks may still finish those.
+    const hadNeighbour = this.#newestSuccessStartedAt > (call.doubtedAt ?? call.startedAt)
     // A call that we cut ourselves says nothing about the engine.
     const isOwnDoing = 'failure' in end && end.failure === 'cut'
     if (!isOwnDoing) this.#learn(verdict, { ...call, now, reason, answer })
     return {
       verdict,
-      usesAttempt: verdict === 'doubtful' && !isOwnDoing && isBlamed,
+      usesAttempt: verdict === 'doubtful' && !isOwnDoing && (hadNeighbour || call.isSuspect),
       answer,
       reason,
+      startedAt: call.startedAt,
       upstreamMs: Math.round(now - call.startedAt),
       firstByteMs: 'answer' in end ? Math.round(end.answer.firstByteAt - call.startedAt) : 0,
     }
@@ -230,19 +239,12 @@ export class Upstream {
 
   #learn(
     verdict: Verdict,
-    facts: {
-      now: number
-      reason: string
-      permits: Permits
-      isTrial: boolean
-      isSuspect: boolean
-      answer: InspectedAnswer | null
-    },
+    facts: SentCall & { now: number; reason: string; answer: InspectedAnswer | null },
   ): void {
     switch (verdict) {
       case 'succeeded':
       case 'refused':
-        this.#lastSuccessAt = facts.now
+        this.#newestSuccessStartedAt = Math.max(this.#newestSuccessStartedAt, facts.startedAt)
         this.#doubtfulInARow = 0
         noteSuccess(facts.permits)
         if (facts.isTrial && this.#phase === 'trial') this.#become('up', null)
@@ -254,10 +256,11 @@ export class Upstream {
       case 'upstream':
         return this.#pause(facts.reason, { needsTrial: facts.answer !== null })
       case 'doubtful': {
+        if (facts.isTrial) return this.#pause(facts.reason, { needsTrial: true })
         if (facts.isSuspect) return
         this.#doubtfulInARow += 1
         const runMax = DOUBTFUL_IN_A_ROW_MAX + this.#inFlight / 8
-        if (facts.isTrial || this.#doubtfulInARow >= runMax) this.#pause(facts.reason, { needsTrial: true })
+        if (this.#doubtfulInARow >= runMax) this.#pause(facts.reason, { needsTrial: true })
       }
     }
   }

@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
 
 export type RecordedCall = {
   /** Position among all inference calls, from 0. */
@@ -40,10 +41,15 @@ export type Reply = {
    * before any byte, after half of the header block, or after half of the body.
    */
   breakAt?: 'reset' | 'reset-in-headers' | 'reset-in-body' | 'hang' | 'hang-in-headers' | 'hang-in-body'
+  /** In place of all the rest: bytes past the HTTP layer, each part written when it comes, and what becomes of the connection. */
+  raw?: {
+    parts: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>
+    end: 'keep' | 'close' | 'reset'
+  }
 }
 
 export type ScriptedUpstream = {
-  /** Base URL, ends in `/v1`. */
+  /** Base URL, ends in `/v1`; `https` when it has a certificate. */
   url: string
   port: number
   calls: RecordedCall[]
@@ -76,23 +82,29 @@ export type ScriptedOptions = {
   keepsBodies?: boolean
   /** Keep calls and their numbers per line (default), or leave it to the script what to remember: a long run should not hold them. */
   keepsCalls?: boolean
+  /** PEM; the server speaks TLS then. */
+  tls?: { key: string; cert: string }
 }
 
 export async function startScriptedUpstream(options: ScriptedOptions): Promise<ScriptedUpstream> {
   const state = new Recorder(options)
-  const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     state.handle(request, response).catch(() => {
       // The caller hung up while its body was read; nothing arrived that could be recorded.
       response.destroy()
     })
-  })
+  }
+  const { tls } = options
+  const times = { keepAliveTimeout: 60_000, requestTimeout: 0 }
+  const server =
+    tls === undefined ? createServer(times, handle) : createTlsServer({ ...times, ...tls }, handle)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port ?? 0, '127.0.0.1', resolve)
   })
   const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${port}/v1`,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/v1`,
     port,
     calls: state.calls,
     callsByKey: state.callsByKey,
@@ -161,12 +173,17 @@ class Recorder {
       return send(response, this.modelsReply ?? { body: { object: 'list', data } })
     }
     const call = this.#record(request, Buffer.concat(chunks))
-    response.once('close', () => {
+    const end = (isCut: boolean): void => {
+      if (call.endedAt !== null) return
       this.inFlight -= 1
       call.endedAt = performance.now()
-      call.isCut = !response.writableFinished
-    })
-    await send(response, this.script(call) ?? { body: plainAnswer(call) })
+      call.isCut = isCut
+    }
+    response.once('close', () => end(!response.writableFinished))
+    const reply = this.script(call) ?? { body: plainAnswer(call) }
+    await send(response, reply)
+    // The HTTP layer never learns of an answer that went past it.
+    if (reply.raw?.end === 'keep') end(request.socket.destroyed)
   }
 
   #record(request: IncomingMessage, body: Buffer): RecordedCall {
@@ -235,6 +252,8 @@ export function createGate(): { opened: Promise<void>; open: () => void } {
 
 async function send(response: ServerResponse, reply: Reply): Promise<void> {
   await reply.gate
+  // Not the socket of the response, which has none while an answer before it went past the HTTP layer.
+  if (reply.raw !== undefined) return sendRaw(response.req.socket, reply.raw)
   const isObject = typeof reply.body === 'object' && !(reply.body instanceof Uint8Array)
   const body = Buffer.from(
     isObject ? JSON.stringify(reply.body) : ((reply.body as string | Uint8Array | undefined) ?? ''),
@@ -277,4 +296,13 @@ function sendBroken(
   }
   if (part === undefined || part.byteLength === 0) finish()
   else socket.write(part, finish)
+}
+
+async function sendRaw(socket: Socket, { parts, end }: NonNullable<Reply['raw']>): Promise<void> {
+  for await (const part of parts) {
+    if (socket.destroyed) return
+    await new Promise<void>((resolve) => socket.write(part, () => resolve()))
+  }
+  if (end === 'close') socket.end()
+  if (end === 'reset') socket.resetAndDestroy()
 }

@@ -9,6 +9,8 @@ const MB = 1024
 export function footprintOf(pid: number): { residentMb: number; openFiles: number } | null {
   try {
     const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    // A process that is just ending has no memory any more, but still its entry.
+    if (kb === undefined) return null
     return { residentMb: Number(kb) / MB, openFiles: readdirSync(`/proc/${pid}/fd`).length }
   } catch {
     // It ended between two looks.

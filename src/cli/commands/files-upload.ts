@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { basename } from 'node:path'
 import type { CommandContext, CommandInput } from '../command.ts'
-import { formatBytes } from '../format.ts'
+import { formatBytes, oneLine } from '../format.ts'
 import { noteUpload } from '../user-files.ts'
 import { overrideModel } from './batches-model-override.ts'
 import { argument, textOption } from './input.ts'
@@ -51,7 +51,7 @@ function uploadProgress(
       drawnAt = now
       const percent = file.bytes === 0 ? 100 : Math.min(100, Math.floor((bytes / file.bytes) * 100))
       output.stderr.write(
-        `\r\x1b[Kuploading ${basename(file.path)}  ${percent}%  ${formatBytes(bytes)} of ${formatBytes(file.bytes)}`,
+        `\r\x1b[Kuploading ${oneLine(basename(file.path))}  ${percent}%  ${formatBytes(bytes)} of ${formatBytes(file.bytes)}`,
       )
     },
     end: () => void output.stderr.write('\r\x1b[K'),
