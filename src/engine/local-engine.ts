@@ -106,6 +106,7 @@ class LocalEngine implements Engine {
       if (last === undefined || page.length < BATCH_LIST_MAX) break
       after = last.seq
     }
+    await this.#parts.results.retain(new Set(this.#bySeq.keys()))
     this.#fillUp()
     this.#armDeadline()
     this.#armTick()

@@ -117,6 +117,10 @@ class LocalResultLog implements DiskResultLog {
     return { ...(this.#open.get(seq)?.durable ?? emptyTally) }
   }
 
+  async retain(seqs: ReadonlySet<number>): Promise<void> {
+    await this.#worker.call('retain', seqs)
+  }
+
   release(seq: number): void {
     this.#open.delete(seq)
   }

@@ -52,6 +52,8 @@ export interface ResultLog {
   flush(seq: number): Promise<Tally>
   /** Flushes and syncs the batch's own files; no append may follow. */
   seal(seq: number): Promise<Tally>
+  /** Call once, after the start: which batches may still get lines. What a crash left of all others is let go. */
+  retain(seqs: ReadonlySet<number>): Promise<void>
   /** The batch has ended or was given up: forgets what `open` keeps in memory. Its results stay readable. */
   release(seq: number): void
   /** Finds the bytes of the durable lines from `fromLine` on. Works while the batch runs and after it ended. */

@@ -61,6 +61,10 @@ serveWorker({
     sealed.add(seq)
     return whenDiskTakes(() => open().files.flush(seq))
   },
+  /** A batch that ended just before a crash was recovered with its lines, and nobody will seal it again. */
+  retain(seqs: ReadonlySet<number>) {
+    for (const seq of open().files.all().keys()) if (!seqs.has(seq)) sealed.add(seq)
+  },
   async removeFile({ seq, kind }: { seq: number; kind: ResultFileKind }) {
     // Nothing of it may be in the log any more, or a recovery would write it again.
     await whenDiskTakes(checkpoint)
