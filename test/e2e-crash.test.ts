@@ -36,6 +36,7 @@ test('a server killed twice in the middle of 10,000 requests completes them, and
   )
   const readBefore = await readContent(server.url, outputId)
   const callsBefore = new Map(upstream.callsByKey)
+  const shownBefore = (await getBatch(server.url, id)).request_counts.completed
   await server.kill('SIGKILL')
   const keysAtKill = new Map(upstream.callsByKey)
   const durable = parseLines(readBefore)
@@ -45,6 +46,8 @@ test('a server killed twice in the middle of 10,000 requests completes them, and
   const gate = createGate()
   upstream.setScript((call) => (call.number >= HELD_FROM ? { gate: gate.opened, breakAt: 'reset' } : null))
   server = await startServerProcess(sandbox, flags)
+  const shownAfter = (await getBatch(server.url, id)).request_counts.completed
+  assert.ok(shownAfter >= shownBefore, `${shownBefore} were shown as completed, then ${shownAfter}`)
   const resumed = await readContent(server.url, outputId)
   assert.ok(resumed.startsWith(readBefore), 'what was read before the crash stays, at the same place')
 

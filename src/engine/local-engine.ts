@@ -44,6 +44,8 @@ export type EngineParts = {
 const TICK_MS = 1_000
 /** Guess: time for batches that are being opened to look at their deadline themselves. */
 const DEADLINE_AGAIN_MS = 1_000
+/** Guess: a start waits no longer for batches whose disk or database gives trouble. */
+const START_OPEN_MS_MAX = 5_000
 
 export function createEngine(parts: EngineParts): Engine {
   return new LocalEngine(parts)
@@ -110,6 +112,8 @@ class LocalEngine implements Engine {
     this.#fillUp()
     this.#armDeadline()
     this.#armTick()
+    // Until a batch is open again, its counters are those of the last second before the stop: less than was shown then.
+    await this.#steps.settled(START_OPEN_MS_MAX)
   }
 
   wake(batchId: string): void {
@@ -197,7 +201,7 @@ class LocalEngine implements Engine {
     this.#bySeq.set(batch.seq, live)
   }
 
-  /** Opens waiting batches, the earliest deadline first, up to the bound. Those to be cancelled or expired are always opened. */
+  /** Opens waiting batches, the earliest deadline first, up to the bound. Those that were open before, or must end, always are. */
   #fillUp(): void {
     let active = 0
     const waiting: LiveBatch[] = []
@@ -208,11 +212,9 @@ class LocalEngine implements Engine {
     waiting.sort((a, b) => a.batch.expiresAt - b.batch.expiresAt || a.batch.seq - b.batch.seq)
     const now = this.#parts.clock.now()
     for (const live of waiting) {
-      const mustClose =
-        live.batch.status === 'cancelling' ||
-        live.batch.status === 'finalizing' ||
-        live.batch.expiresAt <= now
-      if (!mustClose && active >= ACTIVE_BATCHES_MAX) continue
+      const wasOpen = live.batch.status !== 'validating'
+      const isDue = live.batch.expiresAt <= now
+      if (!wasOpen && !isDue && active >= ACTIVE_BATCHES_MAX) continue
       active += 1
       live.phase = 'opening'
       this.#steps.run(`open ${live.batch.id}`, () => this.#open(live))

@@ -21,6 +21,18 @@ export class Steps {
     this.#running.add(running)
   }
 
+  /** Resolves when every step that runs now has ended, or after `withinMs`. */
+  settled(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancelLimit = this.#clock.after(withinMs, resolve)
+      // It never rejects: each outcome is kept.
+      void Promise.allSettled(this.#running).then(() => {
+        cancelLimit()
+        resolve()
+      })
+    })
+  }
+
   /** Lets every step end; none is tried again. */
   async stop(): Promise<void> {
     this.#isStopping = true
