@@ -58,7 +58,7 @@ export const suite: Suite = {
   full: { cycles: cases.length, minutes: null },
   defects: { 'follows-the-wall-clock': 'the monotonic clock of the server goes with its wall clock' },
   async run(options) {
-    const tally = new Tally()
+    const tally = new Tally(options.say)
     const left = cases.slice(0, options.cycles).map((what, cycle) => ({ what, cycle }))
     const next = async (): Promise<void> => {
       for (let one = left.shift(); one !== undefined; one = left.shift()) await runCase(tally, options, one)

@@ -24,7 +24,7 @@ export const suite: Suite = {
     'acknowledges-before-the-write': 'writes reach the system 100 ms after the server was told they had',
   },
   async run(options) {
-    const tally = new Tally()
+    const tally = new Tally(options.say)
     const kills: KillFacts[] = []
     for (let from = 0; from < options.cycles && !tally.isFull; from += CYCLES_PER_WORLD) {
       kills.push(...(await runWorld(tally, options, from)))

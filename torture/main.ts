@@ -65,8 +65,6 @@ function print(name: string, report: SuiteReport & { seconds: number }): void {
   for (const [survived, times] of report.survived) table.addRow({ survived, times })
   table.printTable()
   for (const figure of report.figures) console.log(figure)
-  for (const { cycle, promise, detail } of report.violations)
-    console.log(`VIOLATION in ${name}, cycle ${cycle}: ${promise}: ${detail}`)
   console.log(`${name}: ${report.passed} passed, ${report.violations.length} failed in ${report.seconds} s\n`)
 }
 

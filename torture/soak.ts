@@ -29,7 +29,7 @@ export const suite: Suite = {
   full: { cycles: 0, minutes: 60 },
   defects: { leaks: 'the server keeps a file and some memory for itself, again and again' },
   async run(options) {
-    const tally = new Tally()
+    const tally = new Tally(options.say)
     const random = createSeededRandom(options.seed)
     const world = await World.start({
       random,

@@ -53,6 +53,12 @@ export class Tally {
   readonly figures: string[] = []
   #passed = 0
   readonly #survived = new Map<string, number>()
+  readonly #say: (line: string) => void
+
+  /** @param say told of each violation at once: a long run should not be waited for */
+  constructor(say: (line: string) => void) {
+    this.#say = say
+  }
 
   pass(count = 1): void {
     this.#passed += count
@@ -63,7 +69,9 @@ export class Tally {
   }
 
   violate(cycle: number, promise: string, detail: string): void {
-    if (this.violations.length < VIOLATIONS_MAX) this.violations.push({ cycle, promise, detail })
+    if (this.isFull) return
+    this.violations.push({ cycle, promise, detail })
+    this.#say(`VIOLATION in cycle ${cycle}: ${promise}: ${detail}`)
   }
 
   /** Nothing worth going on for: the outcome is decided. */

@@ -2,11 +2,14 @@
  * The real server as a process, a scripted upstream that records every call per line, and the ledger of what the server promised.
  * A suite does harm through it and lets it check; a reply that never came makes the request's fate unknown, which is then looked up.
  */
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WireBatch, WireFile, WireList } from '../../src/contract/wire.ts'
 import { lineHash } from '../../src/domain/ids.ts'
 import type { Random } from '../../src/lib/random.ts'
 import {
+  createGate,
   errorReply,
   plainAnswer,
   type Reply,
@@ -70,6 +73,8 @@ export class World {
   readonly #unknownDeletes = new Set<string>()
   /** Creations that were refused with 5xx: they must never run. */
   readonly #refusedCreates = new Set<string>()
+  /** Holds the calls that are not answered, until all work is to end. */
+  readonly #hanging = createGate()
   #background: KnownBatch | null = null
   #madeFiles = 0
   #madeBatches = 0
@@ -77,7 +82,9 @@ export class World {
   static async start(options: WorldOptions): Promise<World> {
     const upstream = await startScriptedUpstream({ models: ['m'], keepsCalls: false })
     const sandbox = createSandbox()
-    Object.assign(sandbox.env, options.prepare?.(sandbox))
+    // Compiled code is stored when a process ends by itself: one that is killed each time would compile everything again.
+    const compiled = join(tmpdir(), 'dw-torture-compiled')
+    Object.assign(sandbox.env, { NODE_COMPILE_CACHE: compiled, ...options.prepare?.(sandbox) })
     const server = await startIn(sandbox, upstream, options)
     return new World({ options, upstream, sandbox, server })
   }
@@ -104,7 +111,7 @@ export class World {
         return fault
       }
       if (kind === 'refuse') return errorReply(400, { code: 'scripted' })
-      if (kind === 'hang') return { breakAt: 'hang' }
+      if (kind === 'hang') return { gate: this.#hanging.opened, body: plainAnswer(call) }
       const answerMs = kind === 'slow' ? this.between(0, 2 * SLOW_MS) : parts.options.answerMs()
       return { gate: delay(answerMs), body: plainAnswer(call) }
     })
@@ -311,14 +318,12 @@ export class World {
 
   /** Waits until all work has ended, reads all of it, and checks each line. */
   async settle(): Promise<void> {
+    this.#hanging.open()
     const giveUpAt = performance.now() + SETTLE_MS_MAX
     for (const batch of this.batches.values()) {
       while (!batch.isEnded) {
         if ((await this.look(batch)) === null || performance.now() > giveUpAt) {
-          this.violate(
-            'every batch ends',
-            `${batch.id} is ${batch.last?.status}: ${batch.last?.dw.state_reason}`,
-          )
+          this.violate('every batch ends', `${batch.id}: ${JSON.stringify(batch.last)}`)
           return
         }
         if (!batch.isEnded) await delay(LOOK_MS)
