@@ -348,11 +348,8 @@ export class Upstream {
   }
 
   #permitsOf(model: string): Permits {
-    let permits = this.#permits.get(model)
-    if (permits === undefined) {
-      permits = newPermits(this.settings.concurrency)
-      this.#permits.set(model, permits)
-    }
+    const permits = this.#permits.get(model) ?? newPermits(this.settings.concurrency)
+    this.#permits.set(model, permits)
     return permits
   }
 

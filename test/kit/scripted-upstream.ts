@@ -41,7 +41,10 @@ export type Reply = {
    * before any byte, after half of the header block, or after half of the body.
    */
   breakAt?: 'reset' | 'reset-in-headers' | 'reset-in-body' | 'hang' | 'hang-in-headers' | 'hang-in-body'
-  /** In place of all the rest: bytes past the HTTP layer, each part written when it comes, and what becomes of the connection. */
+  /**
+   * In place of all the rest: bytes past the HTTP layer, each part written when it comes, and what becomes of the connection.
+   * On one that is kept only further raw replies can follow: the HTTP layer still waits for its own end of this one.
+   */
   raw?: {
     parts: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>
     end: 'keep' | 'close' | 'reset'
