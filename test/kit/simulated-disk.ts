@@ -14,10 +14,14 @@ export type Fault = { at: number; kind: 'crash-before' | 'crash-after' | 'full' 
 
 type Content = { bytes: Buffer; synced: Buffer }
 /** A path and what is behind it; a folder has no content. */
-type Entries = Map<string, Content | 'folder'>
+export type Entries = Map<string, Content | 'folder'>
 
 export type SimulatedDisk = Disk & {
   calls(): number
+  /** What each call was, in order: the kind of call and of file, for example `syncData results/log/#.log`. */
+  names(): readonly string[]
+  /** A disk with the same entries, all of them synced, and a fault to come. */
+  withFault(fault: Fault): SimulatedDisk
   /** The disk that a new start would find. */
   after(image: Image, random: Random): SimulatedDisk
 }
@@ -25,22 +29,23 @@ export type SimulatedDisk = Disk & {
 export function createSimulatedDisk(
   options: { fault?: Fault | null; entries?: Entries } = {},
 ): SimulatedDisk {
-  const live: Entries = options.entries ?? new Map([['/', 'folder']])
+  const live = copyOf(options.entries ?? new Map([['/', 'folder']]))
   let synced: Entries = new Map(live)
   const open = new Map<FileHandle, Content>()
-  let calls = 0
+  const paths = new Map<FileHandle, string>()
+  const names: string[] = []
   let lastHandle = 0
   let hasCrashed = false
 
   /** Every changing call is a point. */
-  const point = <T>(run: () => T): T => {
+  const point = <T>(what: string, path: string, run: () => T): T => {
     if (hasCrashed) throw new CrashError('the disk is gone')
-    calls += 1
+    names.push(`${what} ${kindOf(path)}`)
     const fault = options.fault ?? null
-    const isHere = fault !== null && fault.at === calls
+    const isHere = fault !== null && fault.at === names.length
     const crash = (): never => {
       hasCrashed = true
-      throw new CrashError(`crash at call ${calls}`)
+      throw new CrashError(`crash at call ${names.length}`)
     }
     if (isHere && fault.kind === 'crash-before') crash()
     if (isHere && fault.kind === 'full') throw new TroubleError('disk_full', 'no space left')
@@ -54,12 +59,14 @@ export function createSimulatedDisk(
     if (content === undefined) throw new Error(`file ${file} is not open`)
     return content
   }
+  const pathOf = (file: FileHandle): string => paths.get(file) ?? ''
   const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')))
   const inFolder = (entries: Entries, folder: string): [string, Content | 'folder'][] =>
     [...entries].filter(([path]) => path !== folder && parentOf(path) === folder)
 
   const disk: SimulatedDisk = {
-    calls: () => calls,
+    calls: () => names.length,
+    names: () => names,
     open(path, mode) {
       const found = live.get(path)
       if (found === 'folder') throw new TroubleError('disk_failed', `${path} is a folder`)
@@ -71,10 +78,11 @@ export function createSimulatedDisk(
       const handle = lastHandle
       const use = (content: Content): FileHandle => {
         open.set(handle, content)
+        paths.set(handle, path)
         return handle
       }
       if (!isMissing) return use(found)
-      return point(() => {
+      return point('create', path, () => {
         const content = { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) }
         live.set(path, content)
         return use(content)
@@ -86,7 +94,7 @@ export function createSimulatedDisk(
       return contentOf(file).bytes.copy(target, 0, offset, offset + target.byteLength)
     },
     write(file, bytes, offset) {
-      point(() => {
+      point('write', pathOf(file), () => {
         const content = contentOf(file)
         const larger = Buffer.alloc(Math.max(content.bytes.byteLength, offset + bytes.byteLength))
         content.bytes.copy(larger)
@@ -95,25 +103,25 @@ export function createSimulatedDisk(
       })
     },
     truncate(file, bytes) {
-      point(() => {
+      point('truncate', pathOf(file), () => {
         const content = contentOf(file)
         content.bytes = Buffer.from(content.bytes.subarray(0, bytes))
       })
     },
     syncData(file) {
-      point(() => {
+      point('syncData', pathOf(file), () => {
         const content = contentOf(file)
         content.synced = Buffer.from(content.bytes)
       })
     },
     syncFolder(path) {
-      point(() => {
+      point('syncFolder', path, () => {
         const kept = [...synced].filter(([entry]) => parentOf(entry) !== path || entry === path)
         synced = new Map([...kept, ...inFolder(live, path)])
       })
     },
     rename(from, to) {
-      point(() => {
+      point('rename', to, () => {
         const content = live.get(from)
         if (content === undefined) throw new TroubleError('disk_failed', `${from} is not there`)
         live.delete(from)
@@ -121,18 +129,18 @@ export function createSimulatedDisk(
       })
     },
     remove(path) {
-      point(() => {
+      point('remove', path, () => {
         if (!live.delete(path)) throw new TroubleError('disk_failed', `${path} is not there`)
       })
     },
     removeFolder(path) {
-      point(() => {
+      point('removeFolder', path, () => {
         for (const entry of [...live.keys()])
           if (entry === path || entry.startsWith(`${path}/`)) live.delete(entry)
       })
     },
     makeFolder(path) {
-      point(() => {
+      point('makeFolder', path, () => {
         const parts = path.split('/').filter((part) => part !== '')
         parts.forEach((_, index) => {
           const folder = `/${parts.slice(0, index + 1).join('/')}`
@@ -144,9 +152,23 @@ export function createSimulatedDisk(
     list: (path) => inFolder(live, path).map(([entry]) => entry.slice(path === '/' ? 1 : path.length + 1)),
     // No room for the ballast: making it would be most of what a test spends its time on.
     bytesFree: () => 0,
+    withFault: (fault) => createSimulatedDisk({ fault, entries: live }),
     after: (image, random) => createSimulatedDisk({ entries: imageOf(image, { live, synced, random }) }),
   }
   return disk
+}
+
+/** Bytes are replaced, never changed, so that they can be shared. */
+function copyOf(entries: Entries): Entries {
+  return new Map([...entries].map(([path, entry]) => [path, entry === 'folder' ? entry : { ...entry }]))
+}
+
+/** The path without numbers and ids: files of one kind have one name. */
+function kindOf(path: string): string {
+  return path
+    .slice(1)
+    .replaceAll(/file-\w+/g, 'file')
+    .replaceAll(/\d+/g, '#')
 }
 
 function imageOf(image: Image, state: { live: Entries; synced: Entries; random: Random }): Entries {

@@ -32,14 +32,10 @@ const SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 export const BALLAST_BYTES = 16 * 1024 * 1024
 const BALLAST_BLOCK_BYTES = 1024 * 1024
 
-/** For tests that show that a promise is really checked: what is left out on purpose. */
-export type Defects = { skipsSync?: boolean; skipsChecksum?: boolean }
-
 export class CommitLog {
   readonly files: BatchFiles
   readonly #disk: Disk
   readonly #layout: Layout
-  readonly #defects: Defects
   #segment: number
   #file: FileHandle
   #bytes: number
@@ -48,14 +44,9 @@ export class CommitLog {
   #hasBallast = false
 
   /** @param state after recovery: the segment to begin, and files reset to what they hold. */
-  constructor(
-    disk: Disk,
-    layout: Layout,
-    state: { files: BatchFiles; nextSegment: number; defects?: Defects },
-  ) {
+  constructor(disk: Disk, layout: Layout, state: { files: BatchFiles; nextSegment: number }) {
     this.#disk = disk
     this.#layout = layout
-    this.#defects = state.defects ?? {}
     this.files = state.files
     this.#segment = state.nextSegment
     this.#firstSegment = state.nextSegment
@@ -77,7 +68,7 @@ export class CommitLog {
     encodeGroup(chunk, 0, this.#syncedBytes)
     for (let at = GROUP_FRAME_BYTES; at < chunk.byteLength; at += frameBytes(chunk, at)) sealFrame(chunk, at)
     this.#writeWithBallast(chunk)
-    if (this.#defects.skipsSync !== true) this.#disk.syncData(this.#file)
+    this.#disk.syncData(this.#file)
     this.#bytes += chunk.byteLength
     this.#syncedBytes = this.#bytes
     foldChunk(this.files, chunk)

@@ -60,17 +60,13 @@ export type Frame =
   | { kind: 'line'; seq: number; at: number; recordAt: number; payloadAt: number; end: number }
   | { kind: 'group'; syncedBytes: number; at: number; end: number }
 
-/** @returns null when no whole, valid frame begins at `at`. @param skipsChecksum only for the test that shows why it is there */
-export function readFrame(
-  source: Buffer,
-  at: number,
-  options: { skipsChecksum?: boolean } = {},
-): Frame | null {
+/** @returns null when no whole, valid frame begins at `at`. */
+export function readFrame(source: Buffer, at: number): Frame | null {
   if (at + FRAME_HEADER_BYTES > source.byteLength) return null
   const end = at + frameBytes(source, at)
   if (end > source.byteLength) return null
   const kind = source.readUInt8(at + 8)
-  if (options.skipsChecksum !== true && source.readUInt32LE(at + 4) !== frameChecksum(source, at)) return null
+  if (source.readUInt32LE(at + 4) !== frameChecksum(source, at)) return null
   if (kind === KIND_GROUP && end - at === GROUP_FRAME_BYTES) {
     return { kind: 'group', syncedBytes: source.readDoubleLE(at + 16), at, end }
   }

@@ -5,7 +5,7 @@ import { checkFormatHeader, hasFormatHeader } from '../../lib/format-header.ts'
 import { RECORD_BYTES } from '../record.ts'
 import { BatchFiles } from './batch-files.ts'
 import { readCheckpoint } from './checkpoint.ts'
-import { CommitLog, type Defects, replayLine } from './commit-log.ts'
+import { CommitLog, replayLine } from './commit-log.ts'
 import type { Layout } from './layout.ts'
 import { findGroup, readFrame, SEGMENT_HEADER_BYTES, segmentFormat } from './log-format.ts'
 
@@ -20,7 +20,7 @@ export type Recovered = {
 /** Guess: replayed lines that gather before they are written; the log is read whole, one segment at a time. */
 const REPLAY_BYTES_MAX = 4 * 1024 * 1024
 
-export function recover(disk: Disk, layout: Layout, defects: Defects = {}): Recovered {
+export function recover(disk: Disk, layout: Layout): Recovered {
   for (const folder of [layout.folder, layout.log, layout.batches])
     if (!disk.exists(folder)) disk.makeFolder(folder)
   for (const folder of [layout.folder, dirname(layout.folder)]) disk.syncFolder(folder)
@@ -36,9 +36,9 @@ export function recover(disk: Disk, layout: Layout, defects: Defects = {}): Reco
   let lines = 0
   for (const [place, number] of segments.entries()) {
     const isLast = place === segments.length - 1
-    lines += replaySegment(disk, layout, { number, isLast, files, damaged, known, defects })
+    lines += replaySegment(disk, layout, { number, isLast, files, damaged, known })
   }
-  const log = new CommitLog(disk, layout, { files, nextSegment: (segments.at(-1) ?? 0) + 1, defects })
+  const log = new CommitLog(disk, layout, { files, nextSegment: (segments.at(-1) ?? 0) + 1 })
   for (const [seq, reason] of damaged) {
     markDamaged(disk, layout, { seq, reason })
     // Its files stay as they are, and the log must not name it again.
@@ -80,13 +80,13 @@ type Segment = {
   damaged: Map<number, string>
   /** Batches met so far: one that is new is reset to nothing first. */
   known: Set<number>
-  defects: Defects
 }
 
 function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
   const bytes = readWhole(disk, layout.segment(segment.number))
   // A header that was never synced whole: the crash came while the segment was made, and nothing can be in it.
-  if (segment.isLast && !hasFormatHeader(bytes, segmentFormat)) return 0
+  const isUnbegun = !hasFormatHeader(bytes, segmentFormat) && findGroup(bytes, 0) === null
+  if (segment.isLast && isUnbegun) return 0
   checkFormatHeader(bytes, segmentFormat)
   let lines = 0
   let unwritten = 0
@@ -94,7 +94,7 @@ function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
   const seenAfterDamage = new Set<number>()
   let damage: string | null = null
   while (at < bytes.byteLength) {
-    const frame = readFrame(bytes, at, segment.defects)
+    const frame = readFrame(bytes, at)
     if (frame === null) {
       const next = findGroup(bytes, at)
       const isSynced = !segment.isLast || (next !== null && next.syncedBytes > at)
