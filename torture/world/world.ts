@@ -197,10 +197,14 @@ export class World {
   async deleteOutput(batch: KnownBatch): Promise<void> {
     const id = batch.last?.output_file_id ?? null
     if (id === null) return
+    const wasUnknown = this.#unknownDeletes.has(id)
     this.#unknownDeletes.add(id)
     const reply = await this.#ask(`/v1/files/${id}`, { method: 'DELETE' })
-    if (reply?.status === 200) batch.deleted.add(id)
-    if (reply !== null) this.#unknownDeletes.delete(id)
+    if (reply === null || isStopping(reply)) return
+    // One whose reply never came may have done it.
+    if (reply.status === 200 || (reply.status === 404 && wasUnknown)) batch.deleted.add(id)
+    else this.violate('results can be deleted', `${id}: ${reply.status}`)
+    this.#unknownDeletes.delete(id)
   }
 
   /** Its files go, and nothing of it is looked at again. */
