@@ -80,6 +80,8 @@ export type ServerProcess = {
   pid: number
   /** All lines of stdout and stderr so far. */
   log: string[]
+  /** It is not there any more, by a signal or by itself. */
+  hasEnded(): boolean
   /** Sends the signal and waits for the end. @returns the exit code, or null after a signal */
   kill(signal: NodeJS.Signals): Promise<number | null>
   /** SIGTERM, unless it has ended. */
@@ -117,7 +119,8 @@ export async function startServerProcess(
     await ended
     return child.exitCode
   }
-  return { url, pid, log, kill, stop: () => kill('SIGTERM') }
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null
+  return { url, pid, log, hasEnded, kill, stop: () => kill('SIGTERM') }
 }
 
 function readyAddress(child: ChildProcess, log: string[]): Promise<string> {
