@@ -85,9 +85,9 @@ async function runCycle(
   if (isDeadly && !(await hasDied(world, control, batch.deaths)))
     world.violate('a failed sync ends the process', `${kind} at call ${at}, and the server goes on`)
   if (kind === 'full' && batch.deaths > 0)
-    world.violate('a full disk ends nothing', `the server ended: ${world.server.log.slice(-3).join(' ')}`)
+    world.violate('a full disk ends nothing', `call ${at}; the server ended: ${batch.lastWords}`)
   if (kind === 'short' && batch.deaths > 0)
-    world.violate('a short write is finished', `the server ended: ${world.server.log.slice(-3).join(' ')}`)
+    world.violate('a short write is finished', `call ${at}; the server ended: ${batch.lastWords}`)
   if (batch.known === null) world.violate('work goes on when the fault is over', `${kind} at call ${at}`)
   else if (await world.finish(batch.known)) await world.forget(batch.known)
   if (batch.deaths > 0) await world.check()
@@ -100,25 +100,27 @@ async function runCycle(
   )
 }
 
+/** lastWords: end of the log of a server that ended. */
+type Outcome = { known: KnownBatch | null; deaths: number; lastWords: string }
+
 /** Uploads, creates and waits, as a client that tries again; a server that ended is started again. @returns null when it took too long */
-async function runBatch(
-  world: World,
-  control: string,
-): Promise<{ known: KnownBatch | null; deaths: number }> {
+async function runBatch(world: World, control: string): Promise<Outcome> {
   const giveUpAt = performance.now() + CYCLE_MS_MAX
   const file = world.newFile(LINES, { refuse: 0.1 })
   let deaths = 0
+  let lastWords = ''
   let fileId: string | null = null
   let known: KnownBatch | null = null
   while (performance.now() < giveUpAt) {
+    if (world.server.hasEnded()) lastWords = world.server.log.slice(-3).join(' ')
     if (await reviveIfDead(world, control)) deaths += 1
     fileId ??= await world.upload(file)
     if (fileId !== null) known ??= await world.create(fileId)
     if (known !== null) await world.look(known)
-    if (known?.isEnded === true) return { known, deaths }
+    if (known?.isEnded === true) return { known, deaths, lastWords }
     await delay(LOOK_MS)
   }
-  return { known: null, deaths }
+  return { known: null, deaths, lastWords }
 }
 
 async function reviveIfDead(world: World, control: string): Promise<boolean> {

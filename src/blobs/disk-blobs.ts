@@ -3,8 +3,8 @@
  * all of it or a temporary file, which the next `openDiskBlobs` removes.
  */
 import { join } from 'node:path'
-import { createAsyncFiles } from '../lib/async-file.ts'
-import { systemDisk } from '../lib/disk.ts'
+import { type AsyncFiles, createAsyncFiles } from '../lib/async-file.ts'
+import { type Disk, systemDisk } from '../lib/disk.ts'
 import { assert, TroubleError } from '../lib/errors.ts'
 import type { Blobs } from './blobs.ts'
 import { isTemporary, removeTemporaries, temporaryName } from './temporary.ts'
@@ -15,12 +15,11 @@ const READ_BYTES = 256 * 1024
 const NAME_CHARACTERS_MAX = 200
 const namePattern = /^[a-z0-9][a-z0-9._-]*$/
 
-/** Makes the folder if it is absent. @throws TroubleError `disk_full`, `disk_failed` */
-export function openDiskBlobs(options: { folder: string }): Blobs {
-  const { folder } = options
-  systemDisk.makeFolder(folder)
-  removeTemporaries(systemDisk, folder, 'put')
-  const files = createAsyncFiles()
+/** Makes the folder if it is absent. @param options disk and files are one disk. @throws TroubleError `disk_full`, `disk_failed` */
+export function openDiskBlobs(options: { folder: string; disk?: Disk; files?: AsyncFiles }): Blobs {
+  const { folder, disk = systemDisk, files = createAsyncFiles() } = options
+  disk.makeFolder(folder)
+  removeTemporaries(disk, folder, 'put')
   let lastPut = 0
   const pathOf = (name: string): string => {
     assert(isBlobName(name), `not a blob name: ${JSON.stringify(name)}`)

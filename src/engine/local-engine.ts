@@ -108,7 +108,8 @@ class LocalEngine implements Engine {
       if (last === undefined || page.length < BATCH_LIST_MAX) break
       after = last.seq
     }
-    await this.#parts.results.retain(new Set(this.#bySeq.keys()))
+    const begun = [...this.#bySeq.values()].filter(({ batch }) => batch.status !== 'validating')
+    await this.#parts.results.retain(new Set(begun.map(({ batch }) => batch.seq)))
     this.#fillUp()
     this.#armDeadline()
     this.#armTick()

@@ -19,6 +19,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import { messageOf, systemCodeOf, TroubleError } from './errors.ts'
 
 export type FileHandle = number
@@ -53,8 +54,8 @@ const FOLDER_MODE = 0o700
 
 export const systemDisk: Disk = {
   open(path, mode) {
-    if (mode === 'upsert') return openSync(path, existsSync(path) ? 'r+' : 'wx+', FILE_MODE)
-    return translated(path, () => openSync(path, openFlags[mode], FILE_MODE))
+    const flags = mode === 'upsert' ? (existsSync(path) ? 'r+' : 'wx+') : openFlags[mode]
+    return translated(path, () => openSync(path, flags, FILE_MODE))
   },
   close: (file) => closeSync(file),
   size: (file) => fstatSync(file).size,
@@ -97,6 +98,17 @@ export const systemDisk: Disk = {
     const stats = statfsSync(path)
     return stats.bavail * stats.bsize
   },
+}
+
+/** Makes the folder and those that lead to it. Their names survive power loss when it returns, and so can what is put there. */
+export function makeDurableFolder(
+  disk: Pick<Disk, 'exists' | 'makeFolder' | 'syncFolder'>,
+  path: string,
+): void {
+  const made: string[] = []
+  for (let folder = path; !disk.exists(folder); folder = dirname(folder)) made.push(folder)
+  disk.makeFolder(path)
+  for (const folder of made) disk.syncFolder(dirname(folder))
 }
 
 const FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])

@@ -11,7 +11,8 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
+import { makeDurableFolder } from './disk.ts'
 
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
@@ -40,9 +41,10 @@ export function removeSecret(path: string): void {
   rmSync(path, { force: true })
 }
 
-/** Makes a folder that only its owner may enter, also when it was there with wider rights. */
+/** Makes a folder that only its owner may enter, also when it was there with wider rights. Durable when it returns. */
 export function makePrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
+  const makeFolder = (folder: string): void => void mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
+  makeDurableFolder({ exists: existsSync, makeFolder, syncFolder }, resolve(path))
   chmodSync(path, FOLDER_MODE)
 }
 

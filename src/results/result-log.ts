@@ -52,7 +52,10 @@ export interface ResultLog {
   flush(seq: number): Promise<Tally>
   /** Flushes and syncs the batch's own files; no append may follow. */
   seal(seq: number): Promise<Tally>
-  /** Call once, after the start: which batches may still get lines. What a crash left of all others is let go. */
+  /**
+   * Call once, after the start and before `open`: the live batches that may have lines. What a crash left of all others is let go.
+   * Where the log is damaged, those that it does not name are marked as damaged: all their lines may have been lost.
+   */
   retain(seqs: ReadonlySet<number>): Promise<void>
   /** The batch has ended or was given up: forgets what `open` keeps in memory. Its results stay readable. */
   release(seq: number): void

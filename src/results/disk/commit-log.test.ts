@@ -139,3 +139,23 @@ test('a damaged header of the last segment is told, not taken for a segment that
     assert.throws(() => recover(harmed, layout), { code: 'damaged' }, `flip at ${at}`)
   }
 })
+
+test('a recovery that is cut off leaves no torn tail that the next one would take for damage', () => {
+  const { disk, run, segment } = loggedDisk()
+  const entries = entriesOf(disk)
+  const whole = entries.get(segment)
+  assert.ok(whole !== undefined && whole !== 'folder')
+  const torn = Buffer.concat([
+    whole.bytes,
+    whole.bytes.subarray(SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + 50),
+  ])
+  entries.set(segment, { bytes: torn, synced: torn })
+  const probe = createSimulatedDisk({ entries })
+  recovered(probe)
+  for (let at = 1; at <= probe.calls(); at += 1) {
+    const crashed = createSimulatedDisk({ entries, fault: { at, kind: 'crash-after' } })
+    assert.throws(() => recovered(crashed), CrashError)
+    const found = recovered(crashed.after('everything', createSeededRandom(at)))
+    assert.deepEqual(violations(run, found), [], `crash at call ${at}, ${probe.names()[at - 1]}`)
+  }
+})

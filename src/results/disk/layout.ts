@@ -16,6 +16,8 @@ export function layoutOf(folder: string) {
     ballast: join(folder, 'ballast'),
     checkpoint: join(log, 'checkpoint'),
     checkpointNext: join(log, 'checkpoint.next'),
+    /** Says that the log was damaged; present until the batches that it may concern are marked. */
+    loss: join(log, 'damaged'),
     segment: (number: number) => join(log, `${digits(number)}.log`),
     /** Number of a segment by its file name, or null for another file. */
     segmentNumber: (name: string) => (/^\d{12}\.log$/.test(name) ? Number(name.slice(0, 12)) : null),

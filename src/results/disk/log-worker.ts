@@ -6,7 +6,7 @@ import { receivedWorkerData, sendEvent, serveWorker } from '../../lib/worker-cha
 import type { ResultFileKind } from '../result-log.ts'
 import type { CommitLog } from './commit-log.ts'
 import { layoutOf } from './layout.ts'
-import { scanRecords } from './record-scan.ts'
+import { type LogState, openBatch, removeFile, retain } from './log-steps.ts'
 import { recover } from './recovery.ts'
 
 /** Told to the main thread when the disk takes nothing, and when it takes again (null). */
@@ -20,34 +20,16 @@ const AGAIN_MS = 500
 
 const layout = layoutOf(receivedWorkerData<{ folder: string }>().folder)
 const sealed = new Set<number>()
-let log: CommitLog | null = null
-let damaged = new Map<number, string>()
+let state: LogState | null = null
 let isBlocked = false
 
 serveWorker({
   open() {
     const recovered = recover(systemDisk, layout)
-    log = recovered.log
-    damaged = recovered.damaged
-    return { lines: recovered.lines, damaged: [...damaged.keys()] }
+    state = { disk: systemDisk, layout, recovered }
+    return { lines: recovered.lines, damaged: [...recovered.damaged.keys()] }
   },
-  openBatch(batch: { seq: number; linesTotal: number }) {
-    open().files.flush(batch.seq)
-    const reason = damaged.get(batch.seq)
-    if (reason !== undefined) throw new TroubleError('damaged', reason)
-    const scanned = scanRecords(systemDisk, layout, batch)
-    if ('damage' in scanned) throw new TroubleError('damaged', scanned.damage)
-    const sizes = {
-      records: countOf(scanned.tally),
-      outputBytes: scanned.tally.outputBytes,
-      errorBytes: scanned.tally.errorBytes,
-    }
-    if (open().files.sizes(batch.seq).records !== sizes.records) {
-      const mismatch = open().files.reset(batch.seq, sizes)
-      if (mismatch !== null) throw new TroubleError('damaged', mismatch)
-    }
-    return scanned
-  },
+  openBatch: (batch: { seq: number; linesTotal: number }) => openBatch(opened(), batch),
   /** Gives the chunk's memory back. Resolves when its lines are durable. */
   async append({ chunk, bytes }: { chunk: ArrayBuffer; bytes: number }) {
     await whenDiskTakes(() => open().append(Buffer.from(chunk, 0, bytes)))
@@ -61,22 +43,17 @@ serveWorker({
     sealed.add(seq)
     return whenDiskTakes(() => open().files.flush(seq))
   },
-  /** A batch that ended just before a crash was recovered with its lines, and nobody will seal it again. */
   retain(seqs: ReadonlySet<number>) {
-    for (const seq of open().files.all().keys()) if (!seqs.has(seq)) sealed.add(seq)
+    for (const seq of retain(opened(), seqs)) sealed.add(seq)
   },
-  async removeFile({ seq, kind }: { seq: number; kind: ResultFileKind }) {
-    // Nothing of it may be in the log any more, or a recovery would write it again.
+  async removeFile(file: { seq: number; kind: ResultFileKind }) {
     await whenDiskTakes(checkpoint)
-    const path = layout.lines(seq, kind)
-    if (!systemDisk.exists(path)) return
-    systemDisk.remove(path)
-    systemDisk.syncFolder(layout.batch(seq))
+    removeFile(opened(), file)
   },
   async stop() {
-    if (log === null) return
+    if (state === null) return
     await whenDiskTakes(checkpoint)
-    log.close()
+    open().close()
   },
 })
 
@@ -127,10 +104,10 @@ function die(cause: unknown): never {
 }
 
 function open(): CommitLog {
-  assert(log !== null, 'the result log is open')
-  return log
+  return opened().recovered.log
 }
 
-function countOf(tally: { completed: number; failed: number; expired: number; cancelled: number }): number {
-  return tally.completed + tally.failed + tally.expired + tally.cancelled
+function opened(): LogState {
+  assert(state !== null, 'the result log is open')
+  return state
 }

@@ -1,7 +1,7 @@
 /** Start of the result log: cuts what was never synced, writes again what the log has and the batches' files may not have. */
 import { dirname } from 'node:path'
 import type { Disk } from '../../lib/disk.ts'
-import { checkFormatHeader, hasFormatHeader } from '../../lib/format-header.ts'
+import { checkFormatHeader, encodeFormatHeader, hasFormatHeader } from '../../lib/format-header.ts'
 import { RECORD_BYTES } from '../record.ts'
 import { BatchFiles } from './batch-files.ts'
 import { readCheckpoint } from './checkpoint.ts'
@@ -13,6 +13,8 @@ export type Recovered = {
   log: CommitLog
   /** Batches whose synced results are damaged, with the reason. Their files were not touched. */
   damaged: Map<number, string>
+  /** Why batches that the log does not name may have lost lines; null once `retain` has judged them. */
+  loss: string | null
   /** Lines taken from the log. */
   lines: number
 }
@@ -34,9 +36,17 @@ export function recover(disk: Disk, layout: Layout): Recovered {
   const segments = segmentsFrom(disk, layout, checkpoint?.firstSegment ?? 0)
   const known = new Set(checkpoint?.batches.keys())
   let lines = 0
+  // A start before this one may have ended before `retain`.
+  let loss = disk.exists(layout.loss) ? readWhole(disk, layout.loss).toString() : null
   for (const [place, number] of segments.entries()) {
     const isLast = place === segments.length - 1
-    lines += replaySegment(disk, layout, { number, isLast, files, damaged, known })
+    const replayed = replaySegment(disk, layout, { number, isLast, files, damaged, known })
+    lines += replayed.lines
+    loss = replayed.damage ?? loss
+  }
+  if (loss !== null && !disk.exists(layout.loss)) {
+    writeReason(disk, layout.loss, loss)
+    disk.syncFolder(layout.log)
   }
   const log = new CommitLog(disk, layout, { files, nextSegment: (segments.at(-1) ?? 0) + 1 })
   for (const [seq, reason] of damaged) {
@@ -46,20 +56,24 @@ export function recover(disk: Disk, layout: Layout): Recovered {
   }
   log.checkpoint()
   for (const number of segments) disk.remove(layout.segment(number))
-  return { log, damaged, lines }
+  return { log, damaged, loss, lines }
 }
 
 /** The log forgets what was in it; the mark keeps a later start from taking the batch for whole. */
-function markDamaged(disk: Disk, layout: Layout, damage: { seq: number; reason: string }): void {
+export function markDamaged(disk: Disk, layout: Layout, damage: { seq: number; reason: string }): void {
   const path = layout.damage(damage.seq)
   if (disk.exists(path)) return
   if (!disk.exists(layout.batch(damage.seq))) disk.makeFolder(layout.batch(damage.seq))
-  const file = disk.open(path, 'create')
-  disk.write(file, Buffer.from(damage.reason), 0)
-  disk.syncData(file)
-  disk.close(file)
+  writeReason(disk, path, damage.reason)
   disk.syncFolder(layout.batch(damage.seq))
   disk.syncFolder(layout.batches)
+}
+
+function writeReason(disk: Disk, path: string, reason: string): void {
+  const file = disk.open(path, 'create')
+  disk.write(file, Buffer.from(reason), 0)
+  disk.syncData(file)
+  disk.close(file)
 }
 
 function segmentsFrom(disk: Disk, layout: Layout, first: number): number[] {
@@ -82,11 +96,18 @@ type Segment = {
   known: Set<number>
 }
 
-function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
+function replaySegment(
+  disk: Disk,
+  layout: Layout,
+  segment: Segment,
+): { lines: number; damage: string | null } {
   const bytes = readWhole(disk, layout.segment(segment.number))
   // A header that was never synced whole: the crash came while the segment was made, and nothing can be in it.
   const isUnbegun = !hasFormatHeader(bytes, segmentFormat) && findGroup(bytes, 0) === null
-  if (segment.isLast && isUnbegun) return 0
+  if (segment.isLast && isUnbegun) {
+    cutTail(disk, layout.segment(segment.number), { bytes: 0, header: encodeFormatHeader(segmentFormat) })
+    return { lines: 0, damage: null }
+  }
   checkFormatHeader(bytes, segmentFormat)
   let lines = 0
   let unwritten = 0
@@ -100,6 +121,7 @@ function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
       const isSynced = !segment.isLast || (next !== null && next.syncedBytes > at)
       // Behind the last sync: the write that a crash cut short.
       if (!isSynced) break
+      seenAfterDamage.clear()
       damage ??= `the log segment ${segment.number} is damaged at byte ${at}, in front of a sync`
       if (next === null) break
       at = next.at
@@ -116,13 +138,26 @@ function replaySegment(disk: Disk, layout: Layout, segment: Segment): number {
     }
     at = frame.end
   }
+  if (segment.isLast && at < bytes.byteLength) cutTail(disk, layout.segment(segment.number), { bytes: at })
   segment.files.flushAll()
   // A batch with no line behind the damage may have lost its last ones; one with a line behind it has shown that it lost none.
   if (damage !== null) {
     for (const seq of segment.known)
       if (!seenAfterDamage.has(seq) && !segment.damaged.has(seq)) segment.damaged.set(seq, damage)
   }
-  return lines
+  return { lines, damage }
+}
+
+/**
+ * Cuts what was never synced, and syncs what is kept. After it the segment is whole: a crash of this recovery leaves a newer one
+ * behind it, and what is torn in front of that would count as damage.
+ */
+function cutTail(disk: Disk, path: string, kept: { bytes: number; header?: Buffer }): void {
+  const file = disk.open(path, 'write')
+  disk.truncate(file, kept.bytes)
+  if (kept.header !== undefined) disk.write(file, kept.header, 0)
+  disk.syncData(file)
+  disk.close(file)
 }
 
 /** @returns whether the line was taken. */
