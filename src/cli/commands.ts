@@ -1,6 +1,7 @@
 /** All commands, as data. */
 import type { CommandSpec } from './command.ts'
 import { batchCommands } from './commands/batches.ts'
+import { fileToolCommands } from './commands/file-tools.ts'
 import { fileCommands } from './commands/files.ts'
 import { serverCommands } from './commands/server.ts'
 import { setupCommands } from './commands/setup.ts'
@@ -19,6 +20,7 @@ export const groups: readonly Group[] = [
 export const commands: readonly CommandSpec[] = [
   ...batchCommands,
   ...fileCommands,
+  ...fileToolCommands,
   ...serverCommands,
   ...setupCommands,
 ]

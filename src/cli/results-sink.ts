@@ -38,7 +38,9 @@ export async function openFileSink(path: string): Promise<Sink> {
   if (found !== null && !found.isFile()) return openDirectSink(target)
   await mkdir(dirname(target), { recursive: true })
   const part = `${target}.${process.pid}.part`
-  const file = await open(part, 'w')
+  const file = await open(part, 'w', found?.mode)
+  // What replaces a file is no more open to others than it was.
+  if (found !== null) await file.chmod(found.mode)
   let isOpen = true
   const close = async (): Promise<void> => {
     if (isOpen) await file.close()

@@ -152,7 +152,7 @@ export const SAMPLE_LINES_MAX = 5_000_000
 /** Guess: more parts of one file than this are a mistake in a limit. */
 export const PARTS_MAX = 10_000
 /** Guess: lines of all parts that wait to be written. */
-export const PARTS_HELD_BYTES_MAX = 16 * MIB
+export const PARTS_HELD_BYTES_MAX = 4 * MIB
 /** Required by OpenAI's documentation: one batch takes at most this, of one model. */
 export const SERVICE_LINES_MAX = 50_000
 export const SERVICE_BYTES_MAX = 200_000_000

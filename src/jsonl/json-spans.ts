@@ -120,7 +120,7 @@ function nameOf(
 }
 
 /** @returns the place after the value that begins at `start`, which lies `outerDepth` levels deep */
-function skipValue(text: string, start: number, outerDepth: number, spans: { depth: number }): number {
+export function skipValue(text: string, start: number, outerDepth: number, spans: { depth: number }): number {
   const first = text.charCodeAt(start)
   if (first === QUOTE) return stringEnd(text, start)
   if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return scalarEnd(text, start)
@@ -144,7 +144,7 @@ function skipValue(text: string, start: number, outerDepth: number, spans: { dep
 }
 
 /** @returns the place after the closing quote of the string token that begins at `start` */
-function stringEnd(text: string, start: number): number {
+export function stringEnd(text: string, start: number): number {
   let at = text.indexOf('"', start + 1)
   // Runs of backslashes before two quotes never overlap, so this stays linear.
   while (text.charCodeAt(at - 1) === BACKSLASH && isEscaped(text, at)) at = text.indexOf('"', at + 1)
@@ -166,7 +166,7 @@ function scalarEnd(text: string, start: number): number {
   return at
 }
 
-function skipSpace(text: string, start: number): number {
+export function skipSpace(text: string, start: number): number {
   let at = start
   while (text.charCodeAt(at) <= SPACE) at += 1
   return at

@@ -7,6 +7,12 @@ export function textOption(input: CommandInput, name: string): string | null {
   return typeof value === 'string' ? value : null
 }
 
+/** Values of an option that may be given several times. */
+export function listOption(input: CommandInput, name: string): readonly string[] {
+  const value = input.options[name]
+  return Array.isArray(value) ? value : []
+}
+
 export function flagOption(input: CommandInput, name: string): boolean {
   return input.options[name] === true
 }
