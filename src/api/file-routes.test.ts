@@ -143,6 +143,14 @@ const refusals: { what: string; parts: Part[]; message: RegExp; param?: string }
   { what: 'a name that every object has', parts: [{ name: 'constructor', value: 'x' }, file], message: /./ },
 ]
 
+test('a part without a name is refused, whatever else it has', async () => {
+  const body = '--b\r\nContent-Disposition: form-data; nam="file"; filename="a.jsonl"\r\n\r\n{}\r\n--b--\r\n'
+  const headers = { 'content-type': 'multipart/form-data; boundary=b' }
+  const reply = await fetch(`${server.url}/v1/files`, { method: 'POST', headers, body })
+  assert.equal(reply.status, 400)
+  assert.match(await reply.text(), /A part of the form has no name/)
+})
+
 for (const { what, parts, message } of refusals) {
   test(`an upload with ${what} is refused in the older wording and leaves nothing`, async () => {
     const before = storedNames()

@@ -153,7 +153,9 @@ function takeField(form: Form, part: MultipartValue): void {
   form.fields.set(part.fieldname, String(part.value))
 }
 
-function unexpected(name: string): RefusedError {
+/** @param name undefined: whatever its type says, a part may come without one */
+function unexpected(name: string | undefined): RefusedError {
+  if (name === undefined) return new RefusedError('invalid_form', 'A part of the form has no name.')
   return new RefusedError(
     'invalid_form',
     `Additional properties are not allowed ('${name.slice(0, 100)}' was unexpected)`,
