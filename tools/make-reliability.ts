@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { projectFolder } from '../test/kit/server-process.ts'
 import { lastRun, type RecordedRun } from '../torture/results.ts'
 
-const suites = ['kill', 'points', 'torn', 'disk', 'upstream', 'clock', 'input', 'soak']
+const suites = ['kill', 'points', 'process', 'torn', 'disk', 'upstream', 'clock', 'input', 'soak']
 const BEGIN = '<!-- runs: made by tools/make-reliability.ts -->'
 const END = '<!-- end of runs -->'
 

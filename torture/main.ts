@@ -15,7 +15,17 @@ import { commitOf } from '../tools/commit.ts'
 import { type RecordedRun, resultsFolder } from './results.ts'
 import type { Suite, SuiteReport } from './suite.ts'
 
-const suiteNames = ['kill', 'points', 'torn', 'disk', 'upstream', 'clock', 'input', 'soak'] as const
+const suiteNames = [
+  'kill',
+  'points',
+  'process',
+  'torn',
+  'disk',
+  'upstream',
+  'clock',
+  'input',
+  'soak',
+] as const
 
 async function loadSuite(name: string): Promise<Suite> {
   if (!suiteNames.some((known) => known === name))

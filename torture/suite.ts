@@ -93,3 +93,11 @@ export class Tally {
 export function randomOfCycle(seed: number, cycle: number): Random {
   return createSeededRandom((seed * 1_000_003 + cycle) % 2 ** 31)
 }
+
+/** Up to `count` of them, each picked from all. */
+export function pickSome<T>(all: readonly T[], count: number, random: Random): T[] {
+  return Array.from(
+    { length: Math.min(count, all.length) },
+    () => all[Math.floor(random.float() * all.length)],
+  ).filter((picked) => picked !== undefined)
+}

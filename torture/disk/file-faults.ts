@@ -15,10 +15,18 @@ export type FaultPlan = {
   at: number
 }
 
-export const faultKinds = ['full', 'broken', 'short', 'sync', 'unsynced'] as const
+export const faultKinds = [
+  'full',
+  'broken',
+  'short',
+  'sync',
+  'unsynced',
+  'killed-before',
+  'killed-after',
+] as const
 /**
  * full: no space for a while. broken: one call fails. short: one write takes half. sync: one sync fails.
- * unsynced: the defect, says yes to a sync that fails.
+ * unsynced: the defect, says yes to a sync that fails. killed: the process is, before the call or after it.
  */
 export type FaultKind = (typeof faultKinds)[number]
 
@@ -62,15 +70,21 @@ function install(control: string): void {
     if (isFull() && call !== 'sync') return kind
     return null
   }
-  const guard = (call: 'write' | 'other'): void => {
+  const die = (): void => void process.kill(process.pid, 'SIGKILL')
+  /** The call, or what strikes it. */
+  const struckBy = <T>(call: 'write' | 'sync' | 'other', act: (fault: FaultKind | null) => T): T => {
     const fault = next(call)
-    if (fault === 'full') throw failed('ENOSPC')
-    if (fault === 'broken') throw failed('EIO')
+    if (fault === 'killed-before') die()
+    if (fault === 'full' && call !== 'sync') throw failed('ENOSPC')
+    if (fault === 'broken' || fault === 'sync') throw failed('EIO')
+    const value = act(fault)
+    if (fault === 'killed-after') die()
+    return value
   }
 
   fs.openSync = (name, flags, mode) => {
-    if (isOurs(name) && flags !== 'r') guard('other')
-    const file = real.openSync(name, flags, mode)
+    const open = (): number => real.openSync(name, flags, mode)
+    const file = isOurs(name) && flags !== 'r' ? struckBy('other', open) : open()
     if (isOurs(name)) files.add(file)
     else files.delete(file)
     return file
@@ -81,26 +95,27 @@ function install(control: string): void {
   }
   // One of its forms is all that the product uses.
   fs.writeSync = ((file: number, bytes: Uint8Array, from: number, length: number, at: number): number => {
-    if (!files.has(file)) return real.writeSync(file, bytes, from, length, at)
-    const fault = next('write')
-    if (fault === 'full') throw failed('ENOSPC')
-    if (fault === 'broken') throw failed('EIO')
-    return real.writeSync(file, bytes, from, fault === 'short' && length > 1 ? length >> 1 : length, at)
+    const write = (taken: number): number => real.writeSync(file, bytes, from, taken, at)
+    if (!files.has(file)) return write(length)
+    return struckBy('write', (fault) => write(fault === 'short' && length > 1 ? length >> 1 : length))
   }) as typeof fs.writeSync
   const syncing = (sync: (file: number) => void) => (file: number) => {
-    const fault = files.has(file) ? next('sync') : null
-    if (fault === 'sync' || fault === 'broken') throw failed('EIO')
-    if (fault !== 'unsynced') sync(file)
+    if (!files.has(file)) return sync(file)
+    struckBy('sync', (fault) => {
+      if (fault !== 'unsynced') sync(file)
+    })
   }
   fs.fdatasyncSync = syncing(real.fdatasyncSync)
   fs.fsyncSync = syncing(real.fsyncSync)
   fs.ftruncateSync = (file, length) => {
-    if (files.has(file)) guard('other')
-    real.ftruncateSync(file, length)
+    const truncate = (): void => real.ftruncateSync(file, length)
+    if (files.has(file)) struckBy('other', truncate)
+    else truncate()
   }
   fs.renameSync = (from, to) => {
-    if (isOurs(to)) guard('other')
-    real.renameSync(from, to)
+    const rename = (): void => real.renameSync(from, to)
+    if (isOurs(to)) struckBy('other', rename)
+    else rename()
   }
   syncBuiltinESMExports()
   if (isMainThread) watch(control, cells)

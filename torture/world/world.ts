@@ -23,7 +23,7 @@ import {
   type ServerProcess,
   startServerProcess,
 } from '../../test/kit/server-process.ts'
-import type { Tally } from '../suite.ts'
+import { pickSome, type Tally } from '../suite.ts'
 import { ask, isStopping, post, type Received } from './ask.ts'
 import { CallBook } from './call-book.ts'
 import { KnownBatch, type KnownFile } from './ledger.ts'
@@ -68,6 +68,8 @@ export class World {
   /** Creations without a reply: by their mark in the metadata. */
   readonly #unknownCreates = new Map<string, KnownFile>()
   readonly #forgotten = new Set<string>()
+  /** Files that are gone or going. */
+  readonly #gone = new Set<string>()
   readonly #unknownRetries = new Set<string>()
   /** Deletions without a reply: the file may be gone. */
   readonly #unknownDeletes = new Set<string>()
@@ -207,17 +209,18 @@ export class World {
     this.#unknownDeletes.delete(id)
   }
 
-  /** Its files go, and nothing of it is looked at again. */
+  /** Its files go, and nothing of it is looked at again, not even by a check that runs meanwhile. */
   async forget(batch: KnownBatch): Promise<void> {
     const ids = [batch.last?.input_file_id, batch.last?.output_file_id, batch.last?.error_file_id]
-    for (const id of ids) {
-      if (id === null || id === undefined) continue
-      await this.#ask(`/v1/files/${id}`, { method: 'DELETE' })
-      this.files.delete(id)
-    }
-    this.book.forget(batch.file.ids.map((_, index) => lineHash(batch.id, index)))
     this.batches.delete(batch.id)
     this.#forgotten.add(batch.id)
+    for (const id of ids) {
+      if (id === null || id === undefined) continue
+      this.files.delete(id)
+      this.#gone.add(id)
+      await this.#ask(`/v1/files/${id}`, { method: 'DELETE' })
+    }
+    this.book.forget(batch.file.ids.map((_, index) => lineHash(batch.id, index)))
   }
 
   /** Looks at the batch; null when the server is gone. */
@@ -235,7 +238,7 @@ export class World {
       const id = kind === 'output' ? batch.last?.output_file_id : batch.last?.error_file_id
       if (id === null || id === undefined || this.#unknownDeletes.has(id)) continue
       const reply = await this.#ask<string>(`/v1/files/${id}/content`)
-      if (reply === null || isStopping(reply)) return false
+      if (reply === null || isStopping(reply) || this.#gone.has(id)) return false
       if (batch.deleted.has(id)) {
         if (reply.status !== 404) this.violate('a deleted file stays deleted', `${id}: ${reply.status}`)
       } else if (reply.status === 200) batch.seeContent(kind, reply.body)
@@ -281,7 +284,8 @@ export class World {
     const files = [...this.files.entries()]
     for (const [id, file] of [...files.slice(-1), ...pickSome(files, 1, this.random)]) {
       const reply = await this.#ask<string>(`/v1/files/${id}/content`)
-      if (reply !== null && !isStopping(reply) && (reply.status !== 200 || reply.body !== file.text))
+      if (reply === null || isStopping(reply) || this.#gone.has(id)) continue
+      if (reply.status !== 200 || reply.body !== file.text)
         this.violate(
           'an upload that was acknowledged is there byte for byte',
           `${id}: ${reply.status}, ${reply.body.length} characters`,
@@ -387,11 +391,4 @@ function startIn(
     sandbox,
     configFlags(sandbox, { url: upstream.url, concurrency }, `${config}\n${TIMING}`),
   )
-}
-
-function pickSome<T>(all: readonly T[], count: number, random: Random): T[] {
-  return Array.from(
-    { length: Math.min(count, all.length) },
-    () => all[Math.floor(random.float() * all.length)],
-  ).filter((picked) => picked !== undefined)
 }
