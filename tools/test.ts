@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
-const FILE_MS_MAX = 180_000
+const FILE_MS_MAX = 600_000
 
 const named = process.argv.slice(2)
 const files = named.length > 0 ? named : globSync('{src,test}/**/*.test.ts').toSorted()
