@@ -1,18 +1,24 @@
 /**
- * The files of the result log cut short and with a bit flipped, at offset after offset: what lies behind the last sync is cut,
+ * The files of the result log cut short and with bits flipped, at offset after offset: what lies behind the last sync is cut,
  * nothing synced is lost or changed without a word, no garbage is accepted, and damage stops only the batches it may concern.
  */
-import { crc32 } from 'node:zlib'
 import { TroubleError } from '../src/lib/errors.ts'
+import { FORMAT_HEADER_BYTES } from '../src/lib/format-header.ts'
 import type { Random } from '../src/lib/random.ts'
-import { frameBytes, GROUP_FRAME_BYTES, SEGMENT_HEADER_BYTES } from '../src/results/disk/log-format.ts'
-import { recover } from '../src/results/disk/recovery.ts'
-import { entriesOf, layout, line, Run, recovered, violations } from '../test/kit/log-scenario.ts'
-import { createSimulatedDisk, type Entries } from '../test/kit/simulated-disk.ts'
-import { randomOfCycle, type Suite, type SuiteOptions, Tally } from './suite.ts'
+import { frameBytes, SEGMENT_HEADER_BYTES } from '../src/results/disk/log-format.ts'
+import { layout, recovered, violations } from '../test/kit/log-scenario.ts'
+import { createSimulatedDisk, type Entries, type SimulatedDisk } from '../test/kit/simulated-disk.ts'
+import { randomOfCycle, type Suite, Tally } from './suite.ts'
+import { resealFrames } from './torn/reseal.ts'
+import { batches, buildScene, bytesOf, type Scene, type Target } from './torn/scene.ts'
 
-const LINES = 24
-const BATCHES = [1, 2, 3]
+const PROMISE = 'nothing synced is lost or made up without a word'
+
+const defects = {
+  'skips-checksum': 'damaged frames of the log are taken as if none had a checksum',
+  'cuts-synced': 'the log is cut at the first damaged frame, also in front of a sync',
+  'forgets-damage': 'a batch that was stopped is taken for whole at the next start',
+}
 
 export const suite: Suite = {
   name: 'torn',
@@ -20,141 +26,161 @@ export const suite: Suite = {
   unit: 'offset',
   short: { cycles: 2_000, minutes: null },
   full: { cycles: 65_536, minutes: null },
-  defects: {
-    'valid-checksums': 'damaged frames carry a checksum that holds, as if none were checked',
-    'lying-sync-marks': 'what was acknowledged was never written: the last synced write is missing whole',
-  },
+  defects,
   async run(options) {
     const tally = new Tally(options.say)
     const scene = buildScene()
     for (let cycle = 0; cycle < options.cycles && !tally.isFull; cycle += 1) {
+      // A defect is found with its first violation.
+      if (options.defect !== null && tally.violations.length > 0) break
       const random = randomOfCycle(options.seed, cycle)
-      // The table of targets is not empty.
-      const target = scene.targets[cycle % scene.targets.length] as Target
-      for (const harm of harmsOf(target))
-        tryOne(tally, scene, { target, harm, cycle, random, defect: options.defect })
+      for (const kind of ['cut', 'flip'] as const) {
+        const targets = scene.targets.filter((target) => isTold(target, kind))
+        const target = targets[cycle % targets.length]
+        if (target === undefined) throw new Error('the scene has files')
+        tryOne(tally, scene, { ...harmOf(target, kind, random), cycle, defect: options.defect })
+      }
     }
     return tally.report()
   },
 }
 
-/** A file, and from where on its bytes were never synced. */
-type Target = { name: string; path: string; syncedBytes: number }
-type Scene = { entries: Entries; run: Run; targets: readonly Target[] }
 type Harm = {
   target: Target
-  harm: 'cut' | 'flip'
-  cycle: number
-  random: Random
-  defect: SuiteOptions['defect']
+  kind: 'cut' | 'flip'
+  /** Where the file ends, or one bit is another. */
+  at: number
+  /** A second flipped bit of the log's body, and what is flipped. */
+  alsoAt: number | null
+  bit: number
+}
+type Trial = Harm & { cycle: number; defect: string | null }
+
+/** Result lines have no checksum, their records tell a cut: a bit of a synced answer that is another is the file system's to find. */
+function isTold(target: Target, kind: Harm['kind']): boolean {
+  return kind === 'cut' || target.kind !== 'lines' || target.start >= target.syncedBytes
 }
 
-/** Three batches: lines behind a checkpoint in their own files, lines in the log alone, and an unsynced write at its end. */
-function buildScene(): Scene {
-  const disk = createSimulatedDisk()
-  const { log } = recover(disk, layout)
-  const run = new Run(log)
-  const append = (from: number, to: number): void => {
-    for (let index = from; index < to; index += 2)
-      run.append(BATCHES.flatMap((seq) => [line(seq, index), line(seq, index + 1)]))
-  }
-  append(0, LINES / 2)
-  log.checkpoint()
-  append(LINES / 2, LINES)
-  const segment = disk.list(layout.log).find((name) => name.endsWith('.log'))
-  if (segment === undefined) throw new Error('the log has a segment')
-  const path = `${layout.log}/${segment}`
-  const syncedBytes = bytesOf(entriesOf(disk), path).byteLength
-  // One more write that a crash kept from its sync: nobody was told of its lines.
-  append(LINES, LINES + 2)
-  run.durable.splice(-2 * BATCHES.length)
-  const entries = entriesOf(disk)
-  const files = BATCHES.flatMap((seq) => [
-    { name: 'records', path: layout.records(seq) },
-    { name: 'output lines', path: layout.lines(seq, 'output') },
-    { name: 'error lines', path: layout.lines(seq, 'error') },
-  ]).map((file) => ({ ...file, syncedBytes: bytesOf(entries, file.path).byteLength }))
-  const targets: Target[] = [
-    // The log is where most can be torn: every second offset.
-    ...files.flatMap((file) => [{ name: 'log', path, syncedBytes }, file]),
-    {
-      name: 'checkpoint',
-      path: layout.checkpoint,
-      syncedBytes: bytesOf(entries, layout.checkpoint).byteLength,
-    },
-  ]
-  return { entries, run, targets }
+function harmOf(target: Target, kind: Harm['kind'], random: Random): Harm {
+  const within = (start: number, end: number): number => start + Math.floor(random.float() * (end - start))
+  const at = within(target.start, target.end)
+  const bit = 1 << within(0, 8)
+  // Damage seldom comes alone: a second place shows that what the first one has shown whole is judged again.
+  const hasSecond = kind === 'flip' && target.name === 'log body' && random.float() < 0.25
+  return { target, kind, at, bit, alsoAt: hasSecond ? within(target.start, target.end) : null }
 }
 
-function tryOne(tally: Tally, scene: Scene, harm: Harm): void {
-  const { target, cycle } = harm
-  const bytes = bytesOf(scene.entries, target.path)
-  // A crash cuts the log behind its last sync alone; what a disk loses of it in front of that, no log can know.
-  const from = harm.harm === 'cut' && target.name === 'log' ? target.syncedBytes : 0
-  const at = from + Math.floor(harm.random.float() * (bytes.byteLength - from))
-  const harmed = harmedBytes(bytes, at, harm)
-  const entries = new Map([...scene.entries, [target.path, { bytes: harmed, synced: harmed }]])
-  const where = `${harm.harm} of ${target.name} (${target.path}) at ${at} of ${bytes.byteLength}`
-  const wrong = wrongAfter(scene.run, entries, at < target.syncedBytes)
-  for (const what of wrong)
-    tally.violate(cycle, 'nothing synced is lost or made up without a word', `${where}: ${what}`)
+function tryOne(tally: Tally, scene: Scene, trial: Trial): void {
+  const { target, kind, at } = trial
+  const before = bytesOf(scene.entries, target.path) ?? Buffer.alloc(0)
+  const bytes = harmedBytes(before, trial)
+  const entries = new Map([...scene.entries, [target.path, { bytes, synced: bytes }]])
+  const also = trial.alsoAt === null ? '' : ` and ${trial.alsoAt}`
+  const where = `${kind} of ${target.name} (${target.path}) at ${at}${also} of ${before.byteLength}`
+  const wrong = wrongAfter(scene, entries, trial)
+  for (const what of wrong) tally.violate(trial.cycle, PROMISE, `${where}: ${what}`)
   if (wrong.length > 0) return
   tally.pass()
-  tally.survive(`${harm.harm} of ${target.name}${at < target.syncedBytes ? '' : ', unsynced tail'}`)
+  tally.survive(`${kind} of ${target.name}`)
 }
 
-/** @returns what a start on these files gets wrong. @param isSynced damage may be told instead of repaired */
-function wrongAfter(run: Run, entries: Entries, isSynced: boolean): string[] {
+type Found = ReturnType<typeof recovered>
+
+/** @returns what a start on these files gets wrong */
+function wrongAfter(scene: Scene, entries: Entries, trial: Trial): string[] {
+  const { target } = trial
   const disk = createSimulatedDisk({ entries })
+  let found: Found
   try {
-    const found = recovered(disk, BATCHES)
-    const wrong = violations(run, found)
-    if (!isSynced) return wrong
-    // A batch that is stopped with a reason has lost nothing silently; the others must be whole.
-    const stopped = [...found.damaged.keys()]
-    return wrong.filter(
-      (what) =>
-        !what.includes(' is damaged: ') && !stopped.some((seq) => what.includes(`of batch ${seq} is lost`)),
-    )
+    found = recovered(disk, batches)
   } catch (thrown) {
-    // A start that is refused with a reason has damaged nothing.
-    if (isSynced && thrown instanceof TroubleError) return []
-    return [`no start: ${String(thrown)}`]
+    return thrown instanceof TroubleError && mayRefuse(trial, thrown) ? [] : [`no start: ${String(thrown)}`]
   }
+  const stopped = [...found.damaged.keys()]
+  return [
+    ...lostOrMadeUp(scene, found, { isEndUnknown: isCutOfLog(trial) && trial.at < target.syncedBytes }),
+    ...[...found.damaged].filter(([, reason]) => reason === '').map(([seq]) => `batch ${seq} has no reason`),
+    ...stopped
+      .filter((seq) => !mayStop(seq, trial))
+      .map((seq) => `batch ${seq} is stopped, and was not harmed`),
+    ...mustBeStopped(found, trial),
+    ...(stopped.length > 0 ? wrongLater(scene, disk, { stopped, entries, trial }) : []),
+  ]
 }
 
-/** Result lines have no checksum: they are cut, which their records tell. A flipped bit of an answer at rest is the file system's to find. */
-function harmsOf(target: Target): readonly Harm['harm'][] {
-  return target.name.endsWith('lines') ? ['cut'] : ['cut', 'flip']
+/** A start that is refused with a reason has damaged nothing: only what all batches hang on may do so, or another version of a file. */
+function mayRefuse({ target, at }: Trial, trouble: TroubleError): boolean {
+  if (trouble.message === '') return false
+  if (target.kind === 'checkpoint') return true
+  return at < FORMAT_HEADER_BYTES && (target.kind === 'log' || trouble.code === 'unsupported')
 }
 
-function harmedBytes(bytes: Buffer, at: number, { harm, defect, target, random }: Harm): Buffer {
-  if (defect === 'lying-sync-marks' && target.name === 'log')
-    return Buffer.from(bytes.subarray(0, lastGroup(bytes.subarray(0, target.syncedBytes))))
-  if (harm === 'cut') return Buffer.from(bytes.subarray(0, at))
+/** A batch that is stopped with a reason has lost nothing silently; the others are whole. */
+function lostOrMadeUp(scene: Scene, found: Found, options: { isEndUnknown: boolean }): string[] {
+  return violations(scene.run, found).filter((what) => {
+    if (what.includes(' is damaged: ')) return false
+    if (!what.endsWith(' is lost')) return true
+    const isStopped = [...found.damaged.keys()].some((seq) => what.includes(`of batch ${seq} is lost`))
+    return !isStopped && !options.isEndUnknown
+  })
+}
+
+/** A crash cuts the log behind its last sync alone. What a disk loses of it in front of that, no log can know: then nothing may be made up. */
+function isCutOfLog({ target, kind }: Trial): boolean {
+  return target.kind === 'log' && kind === 'cut'
+}
+
+function mayStop(seq: number, { target, at, alsoAt }: Trial): boolean {
+  if (Math.min(at, alsoAt ?? at) >= target.syncedBytes) return false
+  return target.kind === 'log' || target.seq === seq
+}
+
+/** What a checkpoint has promised of a batch's own file, and is cut away, must be told. */
+function mustBeStopped(found: Found, { target, kind, at }: Trial): string[] {
+  if (target.seq === null || kind !== 'cut' || at >= target.syncedBytes) return []
+  return found.damaged.has(target.seq) ? [] : [`batch ${target.seq} is not stopped`]
+}
+
+/** The next start stops the same batches, and what the checkpoint had promised of a harmed file is as the harm left it. */
+function wrongLater(
+  scene: Scene,
+  disk: SimulatedDisk,
+  first: { stopped: readonly number[]; entries: Entries; trial: Trial },
+): string[] {
+  const { stopped, entries, trial } = first
+  if (trial.defect === 'forgets-damage') forgetDamage(disk)
+  const again = recovered(disk, batches)
+  const wrong = lostOrMadeUp(scene, again, { isEndUnknown: false }).map((what) => `at the next start ${what}`)
+  for (const seq of stopped)
+    if (!again.damaged.has(seq)) wrong.push(`batch ${seq} is not stopped at the next start`)
+  const { path, seq, syncedBytes } = trial.target
+  if (seq === null) return wrong
+  const harmed = bytesOf(entries, path)?.subarray(0, syncedBytes)
+  const left = Buffer.alloc(harmed?.byteLength ?? 0)
+  const file = disk.open(path, 'read')
+  disk.read(file, left, 0)
+  disk.close(file)
+  if (harmed?.equals(left) !== true) wrong.push(`${path} was changed`)
+  return wrong
+}
+
+function forgetDamage(disk: SimulatedDisk): void {
+  for (const seq of batches) if (disk.exists(layout.damage(seq))) disk.remove(layout.damage(seq))
+}
+
+function harmedBytes(bytes: Buffer, { target, kind, at, alsoAt, bit, defect }: Trial): Buffer {
+  if (kind === 'cut') return bytes.subarray(0, at)
   const copy = Buffer.from(bytes)
-  copy[at] = (copy[at] ?? 0) ^ (1 << Math.floor(random.float() * 8))
-  if (defect === 'valid-checksums' && target.name === 'log') resealFrames(copy, target.syncedBytes)
+  for (const place of [at, alsoAt]) if (place !== null) copy[place] = (copy[place] ?? 0) ^ bit
+  if (target.kind !== 'log' || at < SEGMENT_HEADER_BYTES) return copy
+  if (defect === 'skips-checksum') resealFrames(copy)
+  if (defect === 'cuts-synced') return copy.subarray(0, frameAround(bytes, Math.min(at, alsoAt ?? at)))
   return copy
 }
 
-/** Gives every frame a checksum that holds for what it has become. */
-function resealFrames(bytes: Buffer, end: number): void {
-  for (let at = SEGMENT_HEADER_BYTES; at + GROUP_FRAME_BYTES <= end; ) {
-    const next = at + frameBytes(bytes, at)
-    if (next <= at || next > end) return
-    bytes.writeUInt32LE(crc32(bytes.subarray(at + 8, next)), at + 4)
-    at = next
-  }
-}
-
-/** Offset of the last group frame: where the last write begins. */
-function lastGroup(bytes: Buffer): number {
-  return bytes.lastIndexOf('dw-group') - (GROUP_FRAME_BYTES - 'dw-group'.length)
-}
-
-function bytesOf(entries: Entries, path: string): Buffer {
-  const entry = entries.get(path)
-  if (entry === undefined || entry === 'folder') throw new Error(`${path} is no file`)
-  return entry.bytes
+/** Where the frame begins that the offset lies in. */
+function frameAround(bytes: Buffer, offset: number): number {
+  let at = SEGMENT_HEADER_BYTES
+  while (at + frameBytes(bytes, at) <= offset) at += frameBytes(bytes, at)
+  return at
 }

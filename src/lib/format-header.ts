@@ -33,6 +33,15 @@ export function hasFormatHeader(header: Buffer, format: Format): boolean {
   return header.byteLength >= FORMAT_HEADER_BYTES && header.readUInt32LE(0) === format.magic
 }
 
+/** What a crash leaves of a header that was never synced: its first bytes, or none, and behind them nothing or zeros. */
+export function isTornHeader(bytes: Buffer, format: Format): boolean {
+  const header = bytes.subarray(0, FORMAT_HEADER_BYTES)
+  const whole = encodeFormatHeader(format)
+  const end = header.findIndex((byte, at) => byte !== whole[at])
+  if (end === -1) return header.byteLength < FORMAT_HEADER_BYTES
+  return header.subarray(end).every((byte) => byte === 0)
+}
+
 /** @throws TroubleError `damaged` when it is not that format, `unsupported` when it needs a newer program or is older than this one reads */
 export function checkFormatHeader(header: Buffer, format: Format): void {
   if (!hasFormatHeader(header, format))

@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib'
 import { emptyTally, type Outcome, type Tally } from '../domain/batch.ts'
 import { unreachable } from '../lib/errors.ts'
+import type { ResultFileKind } from './result-log.ts'
 
 export const RECORD_BYTES = 80
 
@@ -86,6 +87,11 @@ export function decodeRecord(source: Buffer, at: number): LineRecord | null {
         }
       : null,
   }
+}
+
+/** The file that the record's line stands in. */
+export function resultFileAt(source: Buffer, at: number): ResultFileKind {
+  return source.readUInt8(at + 8) === outcomes.indexOf('succeeded') ? 'output' : 'error'
 }
 
 function recordChecksum(bytes: Buffer, at: number): number {

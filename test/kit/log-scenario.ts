@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { hasBit } from '../../src/lib/bitmap.ts'
 import { TroubleError } from '../../src/lib/errors.ts'
 import type { CommitLog } from '../../src/results/disk/commit-log.ts'
+import { requireKnownFormats } from '../../src/results/disk/format-check.ts'
 import { layoutOf } from '../../src/results/disk/layout.ts'
 import {
   encodeLineHeader,
@@ -13,7 +14,7 @@ import {
   GROUP_FRAME_BYTES,
   LINE_FRAME_BYTES,
 } from '../../src/results/disk/log-format.ts'
-import { scanRecords } from '../../src/results/disk/record-scan.ts'
+import { type LogState, openBatch, retain } from '../../src/results/disk/log-steps.ts'
 import { recover } from '../../src/results/disk/recovery.ts'
 import { encodeRecord, type LineRecord } from '../../src/results/record.ts'
 import { CrashError, createSimulatedDisk, type Entries, type SimulatedDisk } from './simulated-disk.ts'
@@ -35,21 +36,30 @@ export class Run {
   }
 
   append(lines: readonly Line[]): void {
-    const frames = lines.map((line) => {
-      const payload = Buffer.from(`${line.text}\n`)
+    const chunk = encodeChunk(lines, (line, bytes) => {
       const key = `${line.seq} ${line.isOutput}`
       const position = this.#sizes.get(key) ?? 0
-      this.#sizes.set(key, position + payload.byteLength)
-      const frame = Buffer.alloc(LINE_FRAME_BYTES + payload.byteLength)
-      encodeLineHeader(frame, 0, { seq: line.seq, payloadBytes: payload.byteLength })
-      encodeRecord(recordOf(line, position, payload.byteLength), frame, FRAME_HEADER_BYTES)
-      payload.copy(frame, LINE_FRAME_BYTES)
-      return frame
+      this.#sizes.set(key, position + bytes)
+      return position
     })
     this.appended.push(...lines)
-    this.#log.append(Buffer.concat([Buffer.alloc(GROUP_FRAME_BYTES), ...frames]))
+    this.#log.append(chunk)
     this.durable.push(...lines)
   }
+}
+
+/** The chunk that the log takes. @param place asked for each line's position in its file, in order; it is told the line's bytes. */
+export function encodeChunk(lines: readonly Line[], place: (line: Line, bytes: number) => number): Buffer {
+  const frames = lines.map((line) => {
+    const payload = Buffer.from(`${line.text}\n`)
+    const position = place(line, payload.byteLength)
+    const frame = Buffer.alloc(LINE_FRAME_BYTES + payload.byteLength)
+    encodeLineHeader(frame, 0, { seq: line.seq, payloadBytes: payload.byteLength })
+    encodeRecord(recordOf(line, position, payload.byteLength), frame, FRAME_HEADER_BYTES)
+    payload.copy(frame, LINE_FRAME_BYTES)
+    return frame
+  })
+  return Buffer.concat([Buffer.alloc(GROUP_FRAME_BYTES), ...frames])
 }
 
 function recordOf(line: Line, position: number, lineBytes: number): LineRecord {
@@ -88,21 +98,27 @@ export function script(log: CommitLog, run: Run): void {
   run.append([line(3, 0)])
 }
 
+/** A start of the log, and what each batch has then. */
 export function recovered(
   disk: SimulatedDisk,
   seqs: readonly number[] = [1, 2, 3],
 ): { texts: Map<number, Map<number, string>>; damaged: Map<number, string> } {
-  const { log, damaged } = recover(disk, layout)
+  requireKnownFormats(disk, layout.folder)
+  const state: LogState = { disk, layout, recovered: recover(disk, layout) }
+  retain(state, new Set(seqs))
   const texts = new Map<number, Map<number, string>>()
+  const damaged = new Map<number, string>()
   for (const seq of seqs) {
-    const scanned = scanRecords(disk, layout, { seq, linesTotal: LINES })
-    if ('damage' in scanned) {
-      damaged.set(seq, scanned.damage)
-      continue
+    try {
+      const opened = openBatch(state, { seq, linesTotal: LINES })
+      texts.set(seq, linesOf(disk, seq, opened.recorded))
+    } catch (thrown) {
+      // The engine halts the one, and holds the other until a program comes that reads it.
+      if (!(thrown instanceof TroubleError && ['damaged', 'unsupported'].includes(thrown.code))) throw thrown
+      damaged.set(seq, thrown.message)
     }
-    texts.set(seq, linesOf(disk, seq, scanned.recorded))
   }
-  log.close()
+  state.recovered.log.close()
   return { texts, damaged }
 }
 

@@ -12,12 +12,15 @@ export class CrashError extends Error {}
 export type Image = 'synced' | 'everything' | 'random'
 export type Fault = { at: number; kind: 'crash-before' | 'crash-after' | 'full' | 'failed' }
 
-type Content = { bytes: Buffer; synced: Buffer }
+/** `room` is larger memory behind `bytes` that nothing else writes to, so that appending does not copy the whole file each time. */
+type Content = { bytes: Buffer; synced: Buffer; room?: Buffer }
 /** A path and what is behind it; a folder has no content. */
 export type Entries = Map<string, Content | 'folder'>
 
 export type SimulatedDisk = Disk & {
   calls(): number
+  /** Of an open file. */
+  pathOf(file: FileHandle): string
   /** What each call was, in order: the kind of call and of file, for example `syncData results/log/#.log`. */
   names(): readonly string[]
   /** A disk with the same entries, all of them synced, and a fault to come. */
@@ -27,7 +30,7 @@ export type SimulatedDisk = Disk & {
 }
 
 export function createSimulatedDisk(
-  options: { fault?: Fault | null; entries?: Entries } = {},
+  options: { fault?: Fault | null; entries?: Entries; bytesFree?: number } = {},
 ): SimulatedDisk {
   const live = copyOf(options.entries ?? new Map([['/', 'folder']]))
   let synced: Entries = new Map(live)
@@ -66,6 +69,7 @@ export function createSimulatedDisk(
 
   const disk: SimulatedDisk = {
     calls: () => names.length,
+    pathOf,
     names: () => names,
     open(path, mode) {
       const found = live.get(path)
@@ -95,23 +99,22 @@ export function createSimulatedDisk(
     },
     write(file, bytes, offset) {
       point('write', pathOf(file), () => {
-        const content = contentOf(file)
-        const larger = Buffer.alloc(Math.max(content.bytes.byteLength, offset + bytes.byteLength))
-        content.bytes.copy(larger)
-        larger.set(bytes, offset)
-        content.bytes = larger
+        overwrite(contentOf(file), bytes, offset)
       })
     },
     truncate(file, bytes) {
       point('truncate', pathOf(file), () => {
         const content = contentOf(file)
-        content.bytes = Buffer.from(content.bytes.subarray(0, bytes))
+        const larger = Buffer.alloc(bytes)
+        content.bytes.copy(larger)
+        content.bytes = larger
+        delete content.room
       })
     },
     syncData(file) {
       point('syncData', pathOf(file), () => {
         const content = contentOf(file)
-        content.synced = Buffer.from(content.bytes)
+        content.synced = content.bytes
       })
     },
     syncFolder(path) {
@@ -150,17 +153,34 @@ export function createSimulatedDisk(
     },
     exists: (path) => live.has(path),
     list: (path) => inFolder(live, path).map(([entry]) => entry.slice(path === '/' ? 1 : path.length + 1)),
-    // No room for the ballast: making it would be most of what a test spends its time on.
-    bytesFree: () => 0,
-    withFault: (fault) => createSimulatedDisk({ fault, entries: live }),
-    after: (image, random) => createSimulatedDisk({ entries: imageOf(image, { live, synced, random }) }),
+    // Without a say no room for the ballast: making it would be most of what a test spends its time on.
+    bytesFree: () => options.bytesFree ?? 0,
+    withFault: (fault) => createSimulatedDisk({ ...options, fault, entries: live }),
+    after: (image, random) =>
+      createSimulatedDisk({ ...options, fault: null, entries: imageOf(image, { live, synced, random }) }),
   }
   return disk
 }
 
 /** Bytes are replaced, never changed, so that they can be shared. */
 function copyOf(entries: Entries): Entries {
-  return new Map([...entries].map(([path, entry]) => [path, entry === 'folder' ? entry : { ...entry }]))
+  return new Map(
+    [...entries].map(([path, entry]) => [
+      path,
+      entry === 'folder' ? entry : { bytes: entry.bytes, synced: entry.synced },
+    ]),
+  )
+}
+
+function overwrite(content: Content, bytes: Uint8Array, offset: number): void {
+  const before = content.bytes
+  const length = Math.max(before.byteLength, offset + bytes.byteLength)
+  if (offset < before.byteLength || content.room === undefined || content.room.byteLength < length) {
+    content.room = Buffer.alloc(offset < before.byteLength ? length : length * 2)
+    before.copy(content.room)
+  }
+  content.room.set(bytes, offset)
+  content.bytes = content.room.subarray(0, length)
 }
 
 /** The path without numbers and ids: files of one kind have one name. */
@@ -197,9 +217,9 @@ function hasAllFolders(entries: Entries, name: string): boolean {
 
 /** Synced bytes are all there; behind them, of what was written since, a random prefix whose last part may be torn. */
 function survivor(content: Content, image: Image, random: Random): Content {
-  if (image === 'synced') return { bytes: Buffer.from(content.synced), synced: Buffer.from(content.synced) }
-  if (image === 'everything') return { bytes: Buffer.from(content.bytes), synced: Buffer.from(content.bytes) }
-  const kept = Buffer.from(content.synced)
+  if (image === 'synced') return { bytes: content.synced, synced: content.synced }
+  if (image === 'everything') return { bytes: content.bytes, synced: content.bytes }
+  const kept = content.synced
   const length = Math.floor(random.float() * (content.bytes.byteLength + 1))
   const bytes = Buffer.alloc(Math.max(kept.byteLength, length))
   content.bytes.copy(bytes, 0, 0, length)
@@ -209,5 +229,5 @@ function survivor(content: Content, image: Image, random: Random): Content {
     const from = kept.byteLength + Math.floor(random.float() * (length - kept.byteLength))
     bytes.fill(0, from, Math.min(length, from + 512))
   }
-  return { bytes, synced: Buffer.from(bytes) }
+  return { bytes, synced: bytes }
 }

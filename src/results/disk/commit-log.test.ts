@@ -5,6 +5,7 @@ import {
   execute,
   flipped,
   LINES,
+  type Line,
   layout,
   line,
   loggedDisk,
@@ -13,12 +14,7 @@ import {
   script,
   violations,
 } from '../../../test/kit/log-scenario.ts'
-import {
-  CrashError,
-  createSimulatedDisk,
-  type Fault,
-  type SimulatedDisk,
-} from '../../../test/kit/simulated-disk.ts'
+import { CrashError, createSimulatedDisk, type SimulatedDisk } from '../../../test/kit/simulated-disk.ts'
 import { createSeededRandom } from '../../lib/random.ts'
 import { RECORD_BYTES } from '../record.ts'
 import { RECORDS_HEADER_BYTES } from './batch-files.ts'
@@ -36,7 +32,7 @@ test('a second crash, during the recovery itself, loses nothing either', () => {
   recovered(probe)
   for (let at = 1; at <= probe.calls(); at += 1) {
     const again = first.after('everything', createSeededRandom(1))
-    const crashing = withFault(again, { at, kind: 'crash-before' })
+    const crashing = again.withFault({ at, kind: 'crash-before' })
     try {
       recovered(crashing)
     } catch (thrown) {
@@ -49,12 +45,6 @@ test('a second crash, during the recovery itself, loses nothing either', () => {
     )
   }
 })
-
-/** The same disk, with every entry synced, and a fault to come. */
-function withFault(disk: SimulatedDisk, fault: Fault): SimulatedDisk {
-  const faulty = createSimulatedDisk({ fault, entries: entriesOf(disk) })
-  return faulty
-}
 
 test('a full disk refuses the lines and nothing of them is found later', () => {
   const whole = createSimulatedDisk()
@@ -157,5 +147,95 @@ test('a recovery that is cut off leaves no torn tail that the next one would tak
     assert.throws(() => recovered(crashed), CrashError)
     const found = recovered(crashed.after('everything', createSeededRandom(at)))
     assert.deepEqual(violations(run, found), [], `crash at call ${at}, ${probe.names()[at - 1]}`)
+  }
+})
+
+/** A log of one write each, with a flipped bit in the last frame of the writes that are named. */
+function damagedLog(writes: readonly (readonly Line[])[], damaged: readonly number[]): SimulatedDisk {
+  const disk = createSimulatedDisk()
+  const { log } = recover(disk, layout)
+  const run = new Run(log)
+  const [name] = disk.list(layout.log).filter((entry) => entry.endsWith('.log'))
+  const path = `${layout.log}/${name}`
+  const ends = writes.map((lines) => {
+    run.append(lines)
+    const file = disk.open(path, 'read')
+    return disk.size(file)
+  })
+  const entries = entriesOf(disk)
+  const whole = entries.get(path)
+  assert.ok(whole !== undefined && whole !== 'folder')
+  const bytes = damaged.reduce((harmed, write) => flipped(harmed, (ends[write] ?? 0) - 2), whole.bytes)
+  return createSimulatedDisk({ entries: new Map([...entries, [path, { bytes, synced: bytes }]]) })
+}
+
+test('a batch of whose files only one goes on behind the damage is stopped: the other may have lost its last line', () => {
+  // Line 4 stands in the error file, the ones around it in the output.
+  const disk = damagedLog([[line(1, 3)], [line(1, 4)], [line(1, 5)]], [1])
+  assert.match(recovered(disk, [1]).damaged.get(1) ?? '', /damaged at byte/)
+})
+
+test('a batch that was whole behind one damage is judged again behind the next', () => {
+  const writes = [[line(2, 0)], [line(1, 0), line(1, 4)], [line(1, 1)], [line(2, 1)]]
+  const disk = damagedLog(writes, [0, 2])
+  assert.deepEqual([...recovered(disk, [1, 2]).damaged.keys()], [1, 2])
+})
+
+test('a live batch that the damaged log does not name is stopped, also when the first start came to nothing', () => {
+  const disk = damagedLog([[line(1, 0)], [line(2, 0)], [line(1, 1)]], [1])
+  recover(disk, layout).log.close()
+  const found = recovered(disk, [1, 2])
+  assert.match(found.damaged.get(2) ?? '', /damaged at byte/)
+  assert.deepEqual([...recovered(disk, [1, 2, 3]).damaged.keys()], [1, 2], 'a later batch is not concerned')
+})
+
+test('a damaged header of its records stops one batch, not the start', () => {
+  const disk = createSimulatedDisk()
+  const { log } = recover(disk, layout)
+  new Run(log).append([line(1, 0), line(2, 0)])
+  log.checkpoint()
+  const entries = entriesOf(disk)
+  const records = entries.get(layout.records(1))
+  assert.ok(records !== undefined && records !== 'folder')
+  // The size of a record.
+  const bytes = flipped(records.bytes, 8)
+  entries.set(layout.records(1), { bytes, synced: bytes })
+  assert.deepEqual([...recovered(createSimulatedDisk({ entries }), [1, 2]).damaged.keys()], [1])
+})
+
+test('wherever a crash tears the header of a new segment, the start goes on', () => {
+  const disk = createSimulatedDisk()
+  const { log } = recover(disk, layout)
+  const [name] = disk.list(layout.log).filter((entry) => entry.endsWith('.log'))
+  log.close()
+  const path = `${layout.log}/${name}`
+  const entries = entriesOf(disk)
+  const whole = entries.get(path)
+  assert.ok(whole !== undefined && whole !== 'folder')
+  for (let end = 0; end <= SEGMENT_HEADER_BYTES; end += 1) {
+    const cut = whole.bytes.subarray(0, end)
+    for (const bytes of [cut, Buffer.concat([cut, Buffer.alloc(SEGMENT_HEADER_BYTES - end)])]) {
+      const torn = createSimulatedDisk({ entries: new Map([...entries, [path, { bytes, synced: bytes }]]) })
+      assert.equal(recovered(torn, [1]).damaged.size, 0, `torn at ${end}`)
+    }
+  }
+})
+
+test('a start that is cut off anywhere leaves what stops a damaged batch, and why', () => {
+  const damaged = (): SimulatedDisk =>
+    damagedLog([[line(1, 0)], [line(2, 0)], [line(3, 0), line(3, 4)], [line(3, 1), line(3, 9)]], [1])
+  const probe = damaged()
+  assert.deepEqual([...recovered(probe).damaged.keys()], [1, 2])
+  for (let at = 1; at <= probe.calls(); at += 1) {
+    for (const image of ['synced', 'everything', 'random'] as const) {
+      const crashing = damaged().withFault({ at, kind: 'crash-after' })
+      assert.throws(() => recovered(crashing), CrashError)
+      const left = crashing.after(image, createSeededRandom(at))
+      recovered(left)
+      const found = recovered(left)
+      assert.deepEqual([...found.damaged.keys()], [1, 2], `${probe.names()[at - 1]}, ${image}`)
+      for (const reason of found.damaged.values()) assert.match(reason, /damaged at byte/)
+      assert.equal(found.texts.get(3)?.size, 4)
+    }
   }
 })

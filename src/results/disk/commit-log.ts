@@ -12,7 +12,7 @@
 import type { Disk, FileHandle } from '../../lib/disk.ts'
 import { assert, TroubleError } from '../../lib/errors.ts'
 import { encodeFormatHeader } from '../../lib/format-header.ts'
-import { decodeRecord, RECORD_BYTES } from '../record.ts'
+import { decodeRecord, RECORD_BYTES, resultFileAt } from '../record.ts'
 import type { BatchFiles } from './batch-files.ts'
 import { writeCheckpoint } from './checkpoint.ts'
 import type { Layout } from './layout.ts'
@@ -150,7 +150,7 @@ function foldChunk(files: BatchFiles, chunk: Buffer): void {
   for (let at = GROUP_FRAME_BYTES; at < chunk.byteLength; ) {
     const end = at + frameBytes(chunk, at)
     const recordAt = at + LINE_FRAME_BYTES - RECORD_BYTES
-    const kind = chunk.readUInt8(recordAt + 8) === 0 ? 'output' : 'error'
+    const kind = resultFileAt(chunk, recordAt)
     files.append(
       chunk.readDoubleLE(at + 16),
       kind,

@@ -22,8 +22,9 @@ export function scanRecords(disk: Disk, layout: Layout, batch: { seq: number; li
   if (!disk.exists(path)) return { tally, recorded }
   const file = disk.open(path, 'read')
   try {
-    const block = Buffer.allocUnsafeSlow(RECORDS_PER_READ * RECORD_BYTES)
     const bytes = Math.max(0, disk.size(file) - RECORDS_HEADER_BYTES)
+    const blockBytes = Math.max(RECORDS_HEADER_BYTES, Math.min(RECORDS_PER_READ * RECORD_BYTES, bytes))
+    const block = Buffer.allocUnsafeSlow(blockBytes)
     if (bytes > 0) {
       disk.read(file, block.subarray(0, RECORDS_HEADER_BYTES), 0)
       checkFormatHeader(block, recordsFormat)

@@ -1,8 +1,13 @@
 /** Start of the result log: cuts what was never synced, writes again what the log has and the batches' files may not have. */
 import { dirname } from 'node:path'
 import type { Disk } from '../../lib/disk.ts'
-import { checkFormatHeader, encodeFormatHeader, hasFormatHeader } from '../../lib/format-header.ts'
-import { RECORD_BYTES } from '../record.ts'
+import {
+  checkFormatHeader,
+  encodeFormatHeader,
+  hasFormatHeader,
+  isTornHeader,
+} from '../../lib/format-header.ts'
+import { RECORD_BYTES, resultFileAt } from '../record.ts'
 import { BatchFiles } from './batch-files.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { CommitLog, replayLine } from './commit-log.ts'
@@ -69,11 +74,15 @@ export function markDamaged(disk: Disk, layout: Layout, damage: { seq: number; r
   disk.syncFolder(layout.batches)
 }
 
+/** Under its name it is whole: a crash leaves what is written beside it. */
 function writeReason(disk: Disk, path: string, reason: string): void {
-  const file = disk.open(path, 'create')
+  const next = `${path}.next`
+  if (disk.exists(next)) disk.remove(next)
+  const file = disk.open(next, 'create')
   disk.write(file, Buffer.from(reason), 0)
   disk.syncData(file)
   disk.close(file)
+  disk.rename(next, path)
 }
 
 function segmentsFrom(disk: Disk, layout: Layout, first: number): number[] {
@@ -103,7 +112,8 @@ function replaySegment(
 ): { lines: number; damage: string | null } {
   const bytes = readWhole(disk, layout.segment(segment.number))
   // A header that was never synced whole: the crash came while the segment was made, and nothing can be in it.
-  const isUnbegun = !hasFormatHeader(bytes, segmentFormat) && findGroup(bytes, 0) === null
+  const hasHeader = hasFormatHeader(bytes, segmentFormat) && !isTornHeader(bytes, segmentFormat)
+  const isUnbegun = !hasHeader && findGroup(bytes, 0) === null
   if (segment.isLast && isUnbegun) {
     cutTail(disk, layout.segment(segment.number), { bytes: 0, header: encodeFormatHeader(segmentFormat) })
     return { lines: 0, damage: null }
@@ -112,7 +122,8 @@ function replaySegment(
   let lines = 0
   let unwritten = 0
   let at = SEGMENT_HEADER_BYTES
-  const seenAfterDamage = new Set<number>()
+  /** Batches by the file that a line behind the damage stands in. */
+  const seenAfterDamage = { output: new Set<number>(), error: new Set<number>() }
   let damage: string | null = null
   while (at < bytes.byteLength) {
     const frame = readFrame(bytes, at)
@@ -121,14 +132,16 @@ function replaySegment(
       const isSynced = !segment.isLast || (next !== null && next.syncedBytes > at)
       // Behind the last sync: the write that a crash cut short.
       if (!isSynced) break
-      seenAfterDamage.clear()
+      // What was whole behind earlier damage may have lost lines to this one.
+      seenAfterDamage.output.clear()
+      seenAfterDamage.error.clear()
       damage ??= `the log segment ${segment.number} is damaged at byte ${at}, in front of a sync`
       if (next === null) break
       at = next.at
       continue
     }
     if (frame.kind === 'line') {
-      if (damage !== null) seenAfterDamage.add(frame.seq)
+      if (damage !== null) seenAfterDamage[resultFileAt(bytes, frame.recordAt)].add(frame.seq)
       if (replayFrame(segment, bytes, frame)) lines += 1
       unwritten += frame.end - frame.at
       if (unwritten > REPLAY_BYTES_MAX) {
@@ -140,10 +153,12 @@ function replaySegment(
   }
   if (segment.isLast && at < bytes.byteLength) cutTail(disk, layout.segment(segment.number), { bytes: at })
   segment.files.flushAll()
-  // A batch with no line behind the damage may have lost its last ones; one with a line behind it has shown that it lost none.
+  // A line behind the damage lies where the ones before it end, so its file has lost none. Without one it may have lost its last ones.
   if (damage !== null) {
-    for (const seq of segment.known)
-      if (!seenAfterDamage.has(seq) && !segment.damaged.has(seq)) segment.damaged.set(seq, damage)
+    for (const seq of segment.known) {
+      const isWhole = seenAfterDamage.output.has(seq) && seenAfterDamage.error.has(seq)
+      if (!isWhole && !segment.damaged.has(seq)) segment.damaged.set(seq, damage)
+    }
   }
   return { lines, damage }
 }

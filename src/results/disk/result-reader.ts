@@ -2,7 +2,7 @@
 import { type AsyncFiles, createAsyncFiles } from '../../lib/async-file.ts'
 import { TroubleError } from '../../lib/errors.ts'
 import { checkFormatHeader } from '../../lib/format-header.ts'
-import { decodeRecord, type LineRecord, RECORD_BYTES } from '../record.ts'
+import { decodeRecord, type LineRecord, RECORD_BYTES, resultFileAt } from '../record.ts'
 import type { ReadPlan, ResultFileKind } from '../result-log.ts'
 import { RECORDS_HEADER_BYTES, recordsFormat } from './batch-files.ts'
 import type { Layout } from './layout.ts'
@@ -112,7 +112,7 @@ export class ResultReader {
     let left = line - place * LINES_PER_MARK
     for await (const page of this.#pages(seq, { from: mark.record, limit: null })) {
       for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
-        if (kindAt(page, at) !== kind) continue
+        if (resultFileAt(page, at) !== kind) continue
         if (left === 0) return offset
         offset += page.readUInt32LE(at + 20)
         left -= 1
@@ -147,7 +147,7 @@ export class ResultReader {
   async #scanOn(seq: number, index: LineIndex): Promise<void> {
     for await (const page of this.#pages(seq, { from: index.records, limit: null })) {
       for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
-        const kind = kindAt(page, at)
+        const kind = resultFileAt(page, at)
         if (index.lines[kind] % LINES_PER_MARK === 0)
           index.marks[kind].push({ record: index.records, offset: index.bytes[kind] })
         index.lines[kind] += 1
@@ -187,7 +187,7 @@ export class ResultReader {
     let lengths = new Uint32Array(index.records)
     for await (const page of this.#pages(seq, { from: 0, limit: null })) {
       for (let at = 0; at < page.byteLength; at += RECORD_BYTES) {
-        if (kindAt(page, at) !== kind) continue
+        if (resultFileAt(page, at) !== kind) continue
         const line = page.readUInt32LE(at + 4)
         if (line >= offsets.length) {
           offsets = grown(offsets, line + 1)
@@ -234,11 +234,6 @@ export class ResultReader {
       )
     }
   }
-}
-
-/** Outcome 0 is `succeeded`; all others stand in the error file. */
-function kindAt(page: Buffer, at: number): ResultFileKind {
-  return page.readUInt8(at + 8) === 0 ? 'output' : 'error'
 }
 
 function grown<T extends Float64Array | Uint32Array>(array: T, length: number): T {
