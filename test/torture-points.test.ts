@@ -6,4 +6,4 @@ test('a crash at any file call loses nothing that was acknowledged and makes not
   expectHeld(t, suite))
 
 for (const [defect, what] of Object.entries(suite.defects))
-  test(`it is found out when ${what}`, (t) => expectDefect(t, suite, { defect, cycles: 1 }))
+  test(`it is found out when ${what}`, (t) => expectDefect(t, suite, { defect, cycles: suite.full.cycles }))
