@@ -41,13 +41,24 @@ const { value: jsonText } = fc.letrec<{ value: string; object: string }>((tie) =
       .tuple(fc.array(tie('value'), { maxLength: 4 }), space)
       .map(([items, gap]) => `[${gap}${items.join(`${gap},`)}${gap}]`),
   ),
-  object: fc
-    .tuple(fc.array(fc.tuple(keyToken, tie('value')), { maxLength: 5 }), space)
-    .map(
-      ([members, gap]) =>
-        `{${gap}${members.map(([key, value]) => `${key}${gap}:${gap}${value}`).join(`${gap},${gap}`)}${gap}}`,
-    ),
+  object: fc.tuple(fc.array(fc.tuple(keyToken, tie('value')), { maxLength: 5 }), space).map(
+    ([members, gap]) =>
+      `{${gap}${withoutEscapedRepeats(members)
+        .map(([key, value]) => `${key}${gap}:${gap}${value}`)
+        .join(`${gap},${gap}`)}${gap}}`,
+  ),
 }))
+
+/** V8 does not always take the last of two equal keys when one of them is escaped: such a text has no oracle here. */
+function withoutEscapedRepeats(members: readonly [string, string][]): [string, string][] {
+  const seen = new Map<string, string>()
+  return members.filter(([key]) => {
+    const name: string = JSON.parse(key)
+    const before = seen.get(name)
+    seen.set(name, key)
+    return before === undefined || !`${before}${key}`.includes('\\')
+  })
+}
 
 const messages = `[{"role":"user","content":"hello \\"you\\" é"}]`
 /** A valid request line, with unknown members before, between and behind, and earlier values of the members that count. */
