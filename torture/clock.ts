@@ -18,6 +18,7 @@ const OFF_MS_MAX = SECOND_MS
 const LOOK_SLACK_MS = 1_500
 const LOOK_MS = 20
 const AT_ONCE = 4
+const BEGIN_ATTEMPTS_MAX = 5
 
 type Wall = { addMs: number; rate: number }
 type Case = {
@@ -129,12 +130,15 @@ async function disturb(world: World, what: Case): Promise<void> {
   await world.settle()
 }
 
+/** Tries again: a connection kept from before a stop or a restart may break under the request. */
 async function begin(world: World, { lines, hang }: { lines: number; hang: number }): Promise<KnownBatch> {
-  const fileId = await world.upload(world.newFile(lines, { hang }))
-  const batch =
-    fileId === null ? null : await world.create(fileId, hang > 0 ? `${WINDOW_MS / SECOND_MS}s` : '24h')
-  if (batch === null) throw new Error('the server took no batch')
-  return batch
+  const window = hang > 0 ? `${WINDOW_MS / SECOND_MS}s` : '24h'
+  for (let attempt = 0; attempt < BEGIN_ATTEMPTS_MAX; attempt += 1) {
+    const fileId = await world.upload(world.newFile(lines, { hang }))
+    const batch = fileId === null ? null : await world.create(fileId, window)
+    if (batch !== null) return batch
+  }
+  throw new Error('the server took no batch')
 }
 
 /** @returns for how long there was no server */
