@@ -193,6 +193,11 @@ const broken: { what: string; bytes: string; status: number }[] = [
   },
   { what: 'no host', bytes: 'GET /v1/files HTTP/1.1\r\nconnection: close\r\n\r\n', status: 403 },
   {
+    what: 'an expectation that nobody knows, and no host',
+    bytes: 'GET /v1/files HTTP/1.1\r\nexpect: wonders\r\nconnection: close\r\n\r\n',
+    status: 403,
+  },
+  {
     what: 'a chunk of no length',
     bytes: 'POST /v1/batches HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
     status: 400,

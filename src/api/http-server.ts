@@ -79,10 +79,13 @@ export function createHttpServers(parts: {
   }
   return {
     open(handle) {
-      const server = createServer(serverOptions(limits), (request, response) => {
+      const serve = (request: IncomingMessage, response: ServerResponse): void => {
         begin(request, response)
         handle(request, response)
-      })
+      }
+      const server = createServer(serverOptions(limits), serve)
+      // An expectation that nobody knows is passed over; left alone, the server would refuse it in a reply that names no request.
+      server.on('checkExpectation', serve)
       server.maxConnections = CONNECTIONS_MAX
       server.setTimeout(limits.idleMsMax)
       server.on('clientError', onBroken)
