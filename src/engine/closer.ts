@@ -34,7 +34,7 @@ export async function expire(live: LiveBatch, parts: CloserParts): Promise<void>
     at: parts.clock.now(),
   })
   if (!isMoved && (await isCancelling(live, parts))) return cancel(live, parts)
-  for (const call of live.calls.values()) call.cut('the completion window has ended')
+  for (const call of live.calls.items()) call.cut('the completion window has ended')
   await idle(live)
   await recordRest(live, 'expired', parts)
   await end(live, 'expired', await parts.results.seal(live.batch.seq), parts)
@@ -43,7 +43,7 @@ export async function expire(live: LiveBatch, parts: CloserParts): Promise<void>
 /** A cancel was accepted: calls in flight get a grace, then are cut. */
 export async function cancel(live: LiveBatch, parts: CloserParts): Promise<void> {
   const cancelGrace = parts.clock.after(parts.cancelGraceMs, () => {
-    for (const call of live.calls.values()) call.cut('the batch was cancelled')
+    for (const call of live.calls.items()) call.cut('the batch was cancelled')
   })
   await idle(live)
   cancelGrace()

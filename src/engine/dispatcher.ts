@@ -149,7 +149,7 @@ export class Dispatcher {
         isSuspect: request.failures > 0,
       },
       (end) => {
-        live.calls.delete(request.lineIndex)
+        live.calls.remove(slot)
         queue.noteEnd(lane, this.#parts.clock.now())
         this.#finish({ live, lane, request, hash, requestId, upstream }, end)
         if (queue.isEmpty) this.#queues.delete(lane.options.model)
@@ -158,7 +158,7 @@ export class Dispatcher {
         if (this.#onDrained !== null && this.inFlight === 0) this.#onDrained()
       },
     )
-    live.calls.set(request.lineIndex, call)
+    const slot = live.calls.add(call)
   }
 
   #finish(started: StartedCall, end: LineCallEnd): void {

@@ -10,6 +10,7 @@
 import type { Batch, Tally } from '../domain/batch.ts'
 import type { StoredFile } from '../domain/file.ts'
 import type { WindowPolicy } from '../domain/window.ts'
+import { Bag } from '../lib/bag.ts'
 import type { Lane } from './lane.ts'
 import type { LineReader } from './line-reader.ts'
 import { Pace } from './pace.ts'
@@ -29,7 +30,7 @@ export class LiveBatch {
   recordedLines = 0
   /** Durable. */
   tally: Tally
-  readonly calls = new Map<number, RunningCall>()
+  readonly calls = new Bag<RunningCall>()
   readonly pace = new Pace()
   isOutputRevealed: boolean
   /** The stored tally is behind `tally`. */

@@ -302,7 +302,7 @@ class LocalEngine implements Engine {
 
   async #halt(live: LiveBatch, reason: string): Promise<void> {
     this.#dispatcher.removeLanes(live)
-    for (const call of live.calls.values()) call.cut('the batch was halted')
+    for (const call of live.calls.items()) call.cut('the batch was halted')
     await this.#parts.store.batches.halt(live.batch.id, reason)
     this.#forget(live)
   }

@@ -11,6 +11,7 @@ import { CONNECT_MS_MAX } from '../domain/limits.ts'
 import { freePermits, newPermits, noteBusy, noteSuccess, type Permits } from '../domain/permits.ts'
 import { SIMULATED_PREFIX } from '../domain/price.ts'
 import { judge, retryAfterMs, retryDelayMs, type Verdict } from '../domain/retry.ts'
+import { Bag } from '../lib/bag.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
 import { type InspectedAnswer, inspectAnswer } from './answer.ts'
@@ -93,7 +94,7 @@ export class Upstream {
   readonly #permits = new Map<string, Permits>()
   readonly #connections: Connections
   readonly #basePath: string
-  readonly #running = new Set<{ call: OutgoingCall; startedAt: number }>()
+  readonly #running = new Bag<OutgoingCall>()
   readonly #clock: Clock
   readonly #random: Random
   readonly #timing: UpstreamTiming
@@ -179,14 +180,13 @@ export class Upstream {
     const call = this.#connections.call(
       { method: 'POST', path: this.#pathOf(line.endpoint), headers: this.#headersOf(line), body: line.body },
       (end) => {
-        this.#running.delete(running)
+        this.#running.remove(slot)
         permits.inFlight -= 1
         this.#inFlight -= 1
         onEnd(this.#settle(end, { ...line, permits, startedAt, isTrial }))
       },
     )
-    const running = { call, startedAt }
-    this.#running.add(running)
+    const slot = this.#running.add(call)
     return { cut: (message) => call.cut('cut', message) }
   }
 
@@ -203,7 +203,7 @@ export class Upstream {
     this.#cancelProbeTimer?.()
     this.#cancelSlowTimer?.()
     this.#cancelStallTimer?.()
-    for (const running of this.#running) running.call.cut('cut', 'upstream was removed or the server stops')
+    for (const call of this.#running.items()) call.cut('cut', 'upstream was removed or the server stops')
     await this.#connections.close()
   }
 
@@ -383,9 +383,8 @@ export class Upstream {
   #armStallCheck(): void {
     this.#cancelStallTimer = this.#clock.after(STALL_CHECK_MS, () => {
       const silentSince = this.#clock.monotonicMs() - this.#timing.stallMs
-      for (const running of this.#running) {
-        if (running.call.lastByteAt < silentSince)
-          running.call.cut('stall', `no byte for ${this.#timing.stallMs} ms`)
+      for (const call of this.#running.items()) {
+        if (call.lastByteAt < silentSince) call.cut('stall', `no byte for ${this.#timing.stallMs} ms`)
       }
       if (!this.#isStopped) this.#armStallCheck()
     })
