@@ -15,14 +15,17 @@ export type Pace = {
 
 export const instantly: Pace = { delayMs: 0, spreadMs: 0, perSecond: null, answersMax: null }
 
+/** Guess: enough for a P99, and few enough to be sorted at each report. */
+const REFILLS_KEPT_MAX = 20_000
 /** How often answers at a rate are given. */
 const TICK_MS = 2
 
 export class PacedAnswers {
   /** False: answers may go out at once, past this class. */
   isPaced = false
-  /** From an answer to the next request after it, for every answer since `forgetRefills`. */
+  /** From an answer to the next request after it, for the last answers since `forgetRefills`. */
   refillMs: number[] = []
+  #refills = 0
   #pace: Pace = instantly
   readonly #answered: () => number
   #due: (() => void)[] = []
@@ -59,12 +62,16 @@ export class PacedAnswers {
   /** A request has arrived. */
   take(answer: () => void): void {
     const freedAt = this.#freedAt.shift()
-    if (freedAt !== undefined) this.refillMs.push(performance.now() - freedAt)
+    if (freedAt !== undefined) {
+      this.refillMs[this.#refills % REFILLS_KEPT_MAX] = performance.now() - freedAt
+      this.#refills += 1
+    }
     this.#place(answer)
   }
 
   forgetRefills(): void {
     this.refillMs = []
+    this.#refills = 0
     this.#freedAt = []
   }
 
