@@ -1,5 +1,5 @@
 /** Suites that disturb the real server at its n-th file call, cycle after cycle, while a client has it run a batch. */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -77,6 +77,7 @@ async function runCycle(
   const isDeadly = kind === 'sync' && hasStruck
   if (isDeadly && !(await hasDied(world, control, batch.deaths)))
     world.violate('a failed sync ends the process', `${kind} at call ${at}, and the server goes on`)
+  await disarm(world, control, batch)
   if (kind === 'full' && batch.deaths > 0)
     world.violate('a full disk ends nothing', `call ${at}; the server ended: ${batch.lastWords}`)
   if (kind === 'short' && batch.deaths > 0)
@@ -114,6 +115,15 @@ async function runBatch(world: World, control: string): Promise<Outcome> {
     await delay(LOOK_MS)
   }
   return { known: null, deaths, lastWords }
+}
+
+/** What is left of the fault must not strike the tidying up, or the next cycle. */
+async function disarm(world: World, control: string, batch: Outcome): Promise<void> {
+  arm(control, noFault)
+  const isTaken = (): boolean => readFileSync(`${control}.taken`, 'utf8') === String(noFault.number)
+  while (!world.server.hasEnded() && !isTaken()) await delay(LOOK_MS)
+  if (world.server.hasEnded()) batch.lastWords = world.server.log.slice(-3).join(' ')
+  if (await reviveIfDead(world, control)) batch.deaths += 1
 }
 
 async function reviveIfDead(world: World, control: string): Promise<boolean> {

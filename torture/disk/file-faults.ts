@@ -1,7 +1,7 @@
 /**
  * A preload for the server process: file calls below its data folder fail as the file named by `DW_TORTURE_FAULTS` says. The main
- * thread reads that file; all threads share one countdown, so that the n-th call is the n-th of the process. When the fault
- * strikes, a file of the same name with `.struck` appears.
+ * thread reads that file, and writes the number of the plan that it took into one of the same name with `.taken`; all threads share
+ * one countdown, so that the n-th call is the n-th of the process. When the fault strikes, a file with `.struck` appears.
  */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
@@ -129,5 +129,6 @@ function watch(control: string, cells: Int32Array): void {
     last = plan.number
     Atomics.store(cells, LEFT, plan.at)
     Atomics.store(cells, KIND, plan.at === 0 ? 0 : faultKinds.indexOf(plan.kind) + 1)
+    fs.writeFileSync(`${control}.taken`, String(plan.number))
   }, LOOK_MS).unref()
 }
