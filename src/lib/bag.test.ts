@@ -15,7 +15,7 @@ test('a bag holds what was added and not yet removed, whatever the order', () =>
         else bag.remove(slot)
       }
       assert.equal(bag.size, expected.length)
-      assert.deepEqual(bag.items().toSorted(), expected.map(({ item }) => item).toSorted())
+      assert.deepEqual(new Set(bag.items()), new Set(expected.map(({ item }) => item)))
     }),
   )
 })
