@@ -48,6 +48,7 @@ const fileSchema = z.strictObject({
       }),
     )
     .optional(),
+  webhooks: z.strictObject({ allow_private_targets: z.boolean() }).partial().optional(),
   prices: z
     .array(
       z.strictObject({
@@ -135,6 +136,7 @@ export function readServerConfig(options: {
     })),
     simulated: flags.simulated ?? file.simulated ?? 'auto',
     currency: file.currency ?? 'USD',
+    webhooks: { isPrivateAllowed: file.webhooks?.allow_private_targets ?? false },
     prices: (file.prices ?? []).map((rule) => ({
       model: rule.model,
       window: rule.window,

@@ -6,14 +6,17 @@ import type { FastifyInstance } from 'fastify'
 import { isLoopback, LOCAL_TENANT } from './api/access.ts'
 import { buildApi } from './api/api.ts'
 import { openDiskBlobs } from './blobs/disk-blobs.ts'
+import { presentEvent } from './contract/present-webhooks.ts'
 import type { ServerConfig, UpstreamConfig } from './domain/config.ts'
 import { base32 } from './domain/ids.ts'
 import { startIntake } from './engine/intake.ts'
 import { Janitor } from './engine/janitor.ts'
 import { createEngine } from './engine/local-engine.ts'
+import { PriceBook } from './engine/price-book.ts'
 import { createService, KEY_PREFIX } from './engine/server-service.ts'
 import type { Service } from './engine/service.ts'
 import type { KeyFiles } from './engine/upstream-registry.ts'
+import { WebhookSender } from './engine/webhook-sender.ts'
 import { type Clock, createSystemClock } from './lib/clock.ts'
 import { systemDisk } from './lib/disk.ts'
 import { messageOf, RefusedError, systemCodeOf } from './lib/errors.ts'
@@ -32,6 +35,7 @@ import { requireKnownFormats } from './results/disk/format-check.ts'
 import { openDiskResultLog } from './results/disk-result-log.ts'
 import { startSimulatedModel } from './sim/simulated-model.ts'
 import { LOCK_FILE, lockFolder } from './store/folder-lock.ts'
+import { requireOwnFolder } from './store/own-folder.ts'
 import { requireKnownSchema } from './store/schema-check.ts'
 import { openSqliteStore } from './store/sqlite-store.ts'
 
@@ -87,10 +91,12 @@ export async function startServer(config: ServerConfig, options: StartOptions): 
 /** @throws RefusedError in one sentence when the folder cannot be had */
 function prepareFolder(path: string): void {
   try {
+    requireOwnFolder(path, [LOCK_FILE, DATABASE_FILE])
     makePrivateFolder(path)
     // SQLite gives its files the rights that its database has.
     for (const name of [LOCK_FILE, DATABASE_FILE]) makePrivateFile(join(path, name))
   } catch (thrown) {
+    if (thrown instanceof RefusedError) throw thrown
     const code = systemCodeOf(thrown) ?? ''
     throw new RefusedError(
       'data_folder',
@@ -122,7 +128,8 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
   const { logger, closers } = context
   const { dataDir } = config
   const random = context.random ?? systemRandom
-  const { store, clock, blobs, results, intake } = await openStorage(config, context)
+  const storage = await openStorage(config, context)
+  const { store, clock, blobs, results } = storage
   const onTrouble = (what: string, cause: unknown): void =>
     logger.error(
       { what, cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) },
@@ -133,19 +140,15 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
   const freeBytes = measuredFreeBytes(dataDir, clock.monotonicMs)
   const keyFiles = createKeyFiles(join(dataDir, 'upstream-keys'))
   const fixedUpstreams = [...config.upstreams, ...simulatedUpstream(config, simulated?.url ?? null)]
-  const engine = createEngine({
-    store,
-    blobs,
-    results,
-    clock,
-    random,
-    config,
-    keyFiles,
-    fixedUpstreams,
-    freeBytes,
-    onTrouble,
-  })
-  const service = createService({ store, blobs, intake, results, engine, clock, random, config, freeBytes })
+  const { isPrivateAllowed } = config.webhooks
+  const sender = new WebhookSender({ store, clock, isPrivateAllowed, eventOf: presentEvent, onTrouble })
+  closers.push(() => sender.stop())
+  const prices = await PriceBook.open(store.prices)
+  await prices.set(config.prices, clock.now())
+  const common = { ...storage, random, config, freeBytes, sender, prices }
+  const onAnnounced = (): void => sender.wake()
+  const engine = createEngine({ ...common, keyFiles, fixedUpstreams, onAnnounced, onTrouble })
+  const service = createService({ ...common, engine })
   const janitor = new Janitor({ store, blobs, results, clock, onTrouble })
 
   const ownerToken = ownerTokenOf(join(dataDir, 'owner-token'), random)
@@ -171,6 +174,7 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
   await janitor.start()
   closers.push(() => janitor.stop())
   await engine.start()
+  sender.wake()
   let stopping: Promise<{ unfinishedBatches: number }> | null = null
   const stopEngine = (): Promise<{ unfinishedBatches: number }> => (stopping ??= engine.stop())
   closers.push(stopEngine)

@@ -166,7 +166,7 @@ const refused: Record<string, { folder: string; change: (folder: string) => void
   'a newer schema': {
     folder: clean,
     change: changeDatabase(NEWER_SCHEMA),
-    says: /schema version 99 .* knows versions up to 1: start the newer program/,
+    says: /schema version 99 .* knows versions up to \d+: start the newer program/,
   },
   'a newer schema, not closed': {
     folder: crashed.folder,
@@ -344,6 +344,31 @@ test('a folder that another process has is refused with its name and the next st
   } finally {
     await first.stop()
   }
+})
+
+test('a folder with the files of somebody else is refused, and keeps its rights', async () => {
+  const folder = join(root, 'somebody-else')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'thesis.txt'), 'mine')
+  chmodSync(folder, 0o755)
+  const before = treeOf(folder)
+  await assert.rejects(start(folder), (thrown: unknown) => {
+    assert.ok(thrown instanceof RefusedError)
+    assert.match(
+      thrown.message,
+      /somebody-else as the data folder: it holds 'thesis\.txt' .* not made by dw\. Name/,
+    )
+    return true
+  })
+  assert.equal(statSync(folder).mode & 0o777, 0o755)
+  assert.deepEqual(treeOf(folder), before)
+})
+
+test('a folder that is empty but for what a file system puts there is taken', async () => {
+  const folder = join(root, 'mount-point')
+  mkdirSync(join(folder, 'lost+found'), { recursive: true })
+  await (await start(folder)).stop()
+  assert.equal(statSync(folder).mode & 0o777, 0o700)
 })
 
 test('a folder that is a file, or lies below one, is refused in one sentence', async () => {

@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openDiskBlobs } from '../src/blobs/disk-blobs.ts'
+import { presentEvent } from '../src/contract/present-webhooks.ts'
 import type { Batch } from '../src/domain/batch.ts'
 import type { ServerConfig } from '../src/domain/config.ts'
 import { startIntake } from '../src/engine/intake.ts'
 import { createEngine } from '../src/engine/local-engine.ts'
+import { PriceBook } from '../src/engine/price-book.ts'
 import { createService } from '../src/engine/server-service.ts'
+import { WebhookSender } from '../src/engine/webhook-sender.ts'
 import { systemRandom } from '../src/lib/random.ts'
 import { openDiskResultLog } from '../src/results/disk-result-log.ts'
 import { type RunningServer, startServer } from '../src/server.ts'
@@ -173,6 +176,7 @@ async function withEngine(
     await body(parts)
   } finally {
     await parts.engine.stop()
+    await parts.sender.stop()
     await Promise.all([parts.intake.stop(), parts.results.close(), parts.blobs.close(), parts.store.close()])
   }
 }
@@ -190,13 +194,27 @@ async function openEngine(upstream: { url: string }) {
   const intake = startIntake({ blobFolder, limits: config.limits, random, onDeath })
   const freeBytes = (): number => Number.MAX_SAFE_INTEGER
   const common = { store, blobs, results, clock, random, config, freeBytes }
+  const sender = new WebhookSender({
+    store,
+    clock,
+    isPrivateAllowed: true,
+    eventOf: presentEvent,
+    onTrouble: (_what, cause) => assert.fail(String(cause)),
+  })
   const engine = createEngine({
     ...common,
     keyFiles: { read: () => null, write: () => undefined, remove: () => undefined },
     fixedUpstreams: config.upstreams,
+    onAnnounced: () => sender.wake(),
     onTrouble: (_what, cause) => assert.fail(String(cause)),
   })
-  const service = createService({ ...common, intake, engine })
+  const service = createService({
+    ...common,
+    intake,
+    engine,
+    sender,
+    prices: await PriceBook.open(store.prices),
+  })
   const createRow = async (requests: readonly unknown[], windowMs: number): Promise<string> => {
     const upload = await service.beginUpload('local')
     await upload.write(Buffer.from(jsonl(requests)))
@@ -213,6 +231,7 @@ async function openEngine(upstream: { url: string }) {
         createdAt: clock.now(),
         expiresAt: clock.now() + windowMs,
         metadata: null,
+        keyId: null,
         outputExpiresAfterSeconds: null,
         retryOf: null,
       },
@@ -235,7 +254,7 @@ async function openEngine(upstream: { url: string }) {
     }
     return assert.fail('waited in vain')
   }
-  return { engine, store, blobs, results, intake, clock, createRow, read, when }
+  return { engine, sender, store, blobs, results, intake, clock, createRow, read, when }
 }
 
 test('a batch that is cancelled while validating has no files and counts of zero', async () => {

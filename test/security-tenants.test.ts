@@ -133,6 +133,14 @@ type Row = {
   absentStatus?: number
 }
 
+const webhookBody = JSON.stringify({ url: 'https://example.com/', event_types: ['batch.failed'] })
+const webhookOfA = await made<{ id: string }>({
+  key: keyA.key,
+  method: 'POST',
+  path: '/v1/webhook_endpoints',
+  body: webhookBody,
+})
+
 const fileIds = [fileOfA, brokenOfA, heldFileOfA, ended.output_file_id, ended.error_file_id]
 const batchIds = [ended.id, liveOfA.id]
 const ofFile = (more: string, others: readonly string[] = ['']): Row => ({
@@ -144,6 +152,12 @@ const ofBatch = (more: string): Row => ({
   kind: 'object',
   path: (id) => `/v1/batches/${id}${more}`,
   ids: batchIds,
+})
+const ofWebhook = (more: string, body?: Record<string, unknown>): Row => ({
+  kind: 'object',
+  path: (id) => `/v1/webhook_endpoints/${id}${more}`,
+  ids: [webhookOfA.id],
+  ...(body === undefined ? {} : { body: () => JSON.stringify(body) }),
 })
 const none = (path: string): Row => ({ kind: 'none', path: () => path })
 const shared = (path: string): Row => ({ kind: 'shared', path: () => path })
@@ -160,6 +174,13 @@ const table: Record<string, Row> = {
   'GET /v1/models': shared('/v1/models'),
   'GET /v1/models/:id': shared('/v1/models/plain'),
   'GET /v1/models/*': shared('/v1/models/plain/'),
+  'GET /v1/whoami': shared('/v1/whoami'),
+  ...Object.fromEntries(
+    ['chat/completions', 'completions', 'embeddings', 'responses'].map((name) => [
+      `POST /v1/${name}`,
+      { ...shared(`/v1/${name}`), body: () => '{"model":"plain"}' },
+    ]),
+  ),
   'POST /v1/files': {
     kind: 'shared',
     path: () => '/v1/files',
@@ -186,6 +207,25 @@ const table: Record<string, Row> = {
   'POST /v1/batches/:id/cancel': ofBatch('/cancel'),
   'POST /v1/batches/:id/retry': ofBatch('/retry'),
   'GET /v1/batches/:id/analytics': ofBatch('/analytics'),
+  'GET /v1/usage': { kind: 'list', path: () => '/v1/usage?by=batch', ids: batchIds },
+  'GET /admin/v1/prices': admin('/admin/v1/prices'),
+  'POST /admin/v1/prices': admin('/admin/v1/prices', {
+    prices: [{ model: 'plain', window: '24h', input_per_million: '1', output_per_million: '2' }],
+  }),
+  'GET /v1/webhook_event_types': shared('/v1/webhook_event_types'),
+  'POST /v1/webhook_endpoints': { ...shared('/v1/webhook_endpoints'), body: () => webhookBody },
+  'GET /v1/webhook_endpoints': {
+    kind: 'list',
+    path: () => '/v1/webhook_endpoints',
+    ids: [webhookOfA.id],
+  },
+  'GET /v1/webhook_endpoints/:id': ofWebhook(''),
+  'POST /v1/webhook_endpoints/:id': ofWebhook('', { name: 'mine' }),
+  'DELETE /v1/webhook_endpoints/:id': ofWebhook(''),
+  'POST /v1/webhook_endpoints/:id/rotate_secret': ofWebhook('/rotate_secret'),
+  'POST /v1/webhook_endpoints/:id/test': ofWebhook('/test', { event_type: 'batch.failed' }),
+  'GET /v1/webhook_endpoints/:id/deliveries': ofWebhook('/deliveries'),
+  'POST /v1/webhook_endpoints/:id/deliveries/:delivery/resend': ofWebhook('/deliveries/wh_1/resend'),
   'GET /admin/v1/upstreams': admin('/admin/v1/upstreams'),
   'POST /admin/v1/upstreams': admin('/admin/v1/upstreams', { url: 'http://127.0.0.1:9/v1', name: 'mine' }),
   'DELETE /admin/v1/upstreams/:name': admin('/admin/v1/upstreams/test'),

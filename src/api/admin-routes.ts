@@ -25,6 +25,8 @@ export function addAdminRoutes(app: FastifyInstance, service: Service, facts: { 
         url: body.url,
         key: body.key ?? null,
         concurrency: body.concurrency ?? null,
+        isTested: body.test ?? false,
+        models: body.models ?? null,
       }),
     )
   })

@@ -17,12 +17,16 @@ import type { Random } from '../lib/random.ts'
 import { bearerOf, identify, KEY_TOUCH_MS, type KnownKey, requireSameOrigin } from './access.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { addBatchRoutes } from './batch-routes.ts'
+import { addCallerRoute } from './caller-route.ts'
 import { errorReply } from './errors.ts'
 import { addFileRoutes } from './file-routes.ts'
 import { createHttpServers, type Exchange, type HttpServers } from './http-server.ts'
+import { addInferenceRoutes } from './inference-routes.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { addOperationsRoutes, OPEN_ROUTES } from './operations-routes.ts'
 import { knownCallerOf, setCaller } from './request-facts.ts'
+import { addUsageRoutes } from './usage-routes.ts'
+import { addWebhookRoutes } from './webhook-routes.ts'
 
 /** Keys as the access hook sees them. */
 export type KeyRing = {
@@ -71,7 +75,11 @@ export async function buildApi(parts: ApiParts): Promise<FastifyInstance> {
   const now = (): number => clock.now()
   addFileRoutes(app, service, logger)
   addBatchRoutes(app, service, { now, currency: parts.currency })
-  addModelRoutes(app, service)
+  addModelRoutes(app, service, { currency: parts.currency })
+  await addInferenceRoutes(app, service)
+  addCallerRoute(app)
+  addWebhookRoutes(app, service)
+  addUsageRoutes(app, service, { now, currency: parts.currency })
   addAdminRoutes(app, service, { now })
   addOperationsRoutes(app, service, { version: parts.version })
   return app
@@ -94,6 +102,8 @@ function createApp(parts: ApiParts, servers: HttpServers): FastifyInstance {
     bodyLimit: JSON_BODY_BYTES_MAX,
     routerOptions: { maxParamLength: PATH_PARAMETER_CHARACTERS_MAX },
     requestIdHeader: false,
+    // Clients of other servers know our routes under this name.
+    rewriteUrl: ({ url = '/' }) => url.replace(/^\/ai(?=\/v1\/)/, ''),
     genReqId: (request) => servers.requestIdOf(request),
     forceCloseConnections: 'idle',
     // Refused by a hook, in the shape of every other refusal.

@@ -10,7 +10,7 @@ import { OutcomeUnknownError } from '../engine/commit-outcome.ts'
 import type { NewBatchRequest, Service } from '../engine/service.ts'
 import { RefusedError, TroubleError } from '../lib/errors.ts'
 import { unknownBatch } from './errors.ts'
-import { headerOf, idOf, tenantOf } from './request-facts.ts'
+import { callerOf, headerOf, idOf, tenantOf } from './request-facts.ts'
 
 export function addBatchRoutes(
   app: FastifyInstance,
@@ -28,6 +28,7 @@ export function addBatchRoutes(
       metadata: requireMetadata(body.metadata),
       outputExpiresAfterSeconds: body.output_expires_after?.seconds ?? null,
       idempotencyKey: idempotencyKeyOf(request),
+      keyId: callerOf(request).keyId,
     }
     return making(async () => present(await service.createBatch(tenantOf(request), wanted)))
   })
@@ -51,7 +52,9 @@ export function addBatchRoutes(
     const body = parse(retryBatchBody, request.body ?? {})
     const options = {
       includeCancelled: body.include_cancelled ?? false,
+      ...(body.groups !== undefined && { groups: body.groups }),
       idempotencyKey: idempotencyKeyOf(request),
+      keyId: callerOf(request).keyId,
     }
     return making(async () =>
       present(required(await service.retryBatch(tenantOf(request), idOf(request), options), request)),

@@ -1,6 +1,7 @@
 /** Whatever was thrown, as the wire has it. Internals stay here; the request id leads to them in the log. */
 import { presentError } from '../contract/present.ts'
 import type { WireErrorBody } from '../contract/wire.ts'
+import { UpstreamError } from '../engine/pass-through.ts'
 import { messageOf, RefusedError, systemCodeOf, TroubleError } from '../lib/errors.ts'
 
 export type ErrorReply = {
@@ -47,6 +48,7 @@ const FRAMEWORK_REFUSALS: readonly { matches: RegExp; code: string; message: str
 export function errorReply(thrown: unknown): ErrorReply {
   if (thrown instanceof RefusedError) return refused(thrown)
   if (thrown instanceof TroubleError) return troubled(thrown)
+  if (thrown instanceof UpstreamError) return unanswered(thrown)
   const name = systemCodeOf(thrown) ?? messageOf(thrown)
   const known = FRAMEWORK_REFUSALS.find(({ matches }) => matches.test(name))
   if (known !== undefined) return refused(new RefusedError(known.code, known.message))
@@ -98,6 +100,16 @@ function troubled(error: TroubleError): ErrorReply {
       code: isFull ? 'insufficient_storage' : 'service_unavailable',
     }),
     isOurs: true,
+  }
+}
+
+/** The fault is an upstream's, or of the way to it: the server itself is well. */
+function unanswered(error: UpstreamError): ErrorReply {
+  return {
+    status: error.status,
+    headers: { 'retry-after': RETRY_AFTER_SECONDS },
+    body: presentError({ message: error.message, type: 'server_error', param: null, code: error.code }),
+    isOurs: false,
   }
 }
 

@@ -56,11 +56,13 @@ export function addFileRoutes(app: FastifyInstance, service: Service, logger: Lo
     if (query.order === 'input') {
       // One place in the file cannot be a line number in two orders.
       if (skip !== undefined) throw skipInInputOrder()
-      return sendLines(reply, await service.openInputOrder(tenantId, id), { id, logger })
+      const content = await service.openInputOrder(tenantId, id)
+      if (content !== null) reply.header('x-last-line', content.lastLine)
+      return sendBytes(reply, content, { id, logger, order: 'input' })
     }
     if (skip !== undefined)
       return sendLines(reply, await service.openLines(tenantId, id, skip), { id, logger })
-    return sendBytes(reply, await service.openContent(tenantId, id), { id, logger })
+    return sendBytes(reply, await service.openContent(tenantId, id), { id, logger, order: null })
   })
 
   app.get('/v1/files/:id/findings', async (request, reply) => {
@@ -191,11 +193,15 @@ function readExpiry(fields: ReadonlyMap<string, string>): number | null {
 
 type Sent = { id: string; logger: Logger }
 
-function sendBytes(reply: FastifyReply, content: Content | null, { id, logger }: Sent): FastifyReply {
+function sendBytes(
+  reply: FastifyReply,
+  content: Content | null,
+  { id, logger, order }: Sent & { order: 'input' | null },
+): FastifyReply {
   if (content === null) throw unknownFile(id)
   const { headers } = reply.request
-  // The bytes of a file only grow, so its id and length name them.
-  const tag = `"${content.file.id}-${content.bytes}"`
+  // The bytes of a file only grow, so its id and length name them; in another order they are others.
+  const tag = `"${content.file.id}-${content.bytes}${order === null ? '' : `-${order}`}"`
   describe(reply, content.file).header('etag', tag).header('accept-ranges', 'bytes')
   if (content.file.kind !== 'input') reply.header('x-incomplete', String(content.isIncomplete))
   if (isTagAmong(headers['if-none-match'], tag)) return reply.code(304).send()

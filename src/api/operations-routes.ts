@@ -1,7 +1,7 @@
 /** What keeps a server in operation: alive, ready, measured. No key is needed, and nothing of a tenant is told. */
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { Service } from '../engine/service.ts'
+import type { Service, UpstreamState } from '../engine/service.ts'
 import { messageOf } from '../lib/errors.ts'
 
 export const OPEN_ROUTES: ReadonlySet<string> = new Set(['/health', '/ready', '/metrics'])
@@ -15,8 +15,14 @@ export function addOperationsRoutes(
 
   app.get('/ready', async (_request, reply) => {
     try {
-      const { wallClockDriftMs } = await service.checkReady()
-      return { status: 'ready', wall_clock_drift_ms: Math.round(wallClockDriftMs) }
+      const { wallClockDriftMs, space } = await service.checkReady()
+      const upstreams = service.upstreams().map(presentState)
+      return {
+        status: 'ready',
+        wall_clock_drift_ms: Math.round(wallClockDriftMs),
+        disk_space: space,
+        upstreams,
+      }
     } catch (thrown) {
       return reply
         .code(503)
@@ -29,6 +35,19 @@ export function addOperationsRoutes(
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
   )
+}
+
+/** For everyone who can reach the server: no address, and nothing that an upstream wrote. */
+function presentState({ name, state, reason }: UpstreamState): Record<string, string | null> {
+  return { name, state, reason: reason === null ? null : kindOf(reason) }
+}
+
+function kindOf(reason: string): string {
+  const status = /^[1-5]\d\d(?= )/.exec(reason)?.[0]
+  if (status !== undefined) return `answers ${status}`
+  const code = /\bE[A-Z_]{3,}\b|\bUND_ERR_[A-Z_]+\b/.exec(reason)?.[0]
+  if (code !== undefined) return `cannot be reached: ${code}`
+  return / is busy$/.test(reason) ? 'busy' : 'does not answer as it should'
 }
 
 function createMetrics(service: Service): Registry {
@@ -51,6 +70,10 @@ function createMetrics(service: Service): Registry {
       help: 'Calls for a line that had been called before.',
       read: () => counters().callsRetried,
     },
+    dw_realtime_calls_total: {
+      help: 'Realtime calls handed to upstreams.',
+      read: () => counters().realtimeStarted,
+    },
     dw_log_syncs_total: { help: 'Syncs of the commit log.', read: () => counters().syncs },
   }
   for (const [name, { help, read }] of Object.entries(totals)) {
@@ -66,6 +89,10 @@ function createMetrics(service: Service): Registry {
   }
   const gauges = {
     dw_calls_in_flight: { help: 'Calls to upstreams that have not ended.', read: () => counters().inFlight },
+    dw_realtime_waiting: {
+      help: 'Realtime calls that wait for a free place at an upstream.',
+      read: () => counters().realtimeWaiting,
+    },
     dw_batches_live: { help: 'Batches that have not ended.', read: () => counters().liveBatches },
     dw_sync_p50_milliseconds: {
       help: 'Received to durable, median of the last syncs.',

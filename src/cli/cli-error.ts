@@ -1,19 +1,42 @@
 /** Anything that ends a command, in one shape: what, what to do, and the exit code. */
-import { ApiError, UnreachableError } from '../client/errors.ts'
+import { ApiError, type UnreachableCode, UnreachableError } from '../client/errors.ts'
 import { messageOf, RefusedError, systemCodeOf, TroubleError } from '../lib/errors.ts'
 import { type ExitName, exitCode } from './exit-codes.ts'
+
+/** A command that leads on: runnable as it stands, without secrets. */
+export type NextCommand = { command: string; why: string }
 
 export class CliError extends Error {
   readonly code: string
   readonly exit: ExitName
   readonly hint: string | null
+  readonly next: readonly NextCommand[]
 
-  constructor(code: string, message: string, options: { exit: ExitName; hint?: string }) {
+  /** @param code stands in error-codes.ts @param options.next commands that lead on; those in backticks within the hint are found by themselves */
+  constructor(
+    code: string,
+    message: string,
+    options: { exit: ExitName; hint?: string; next?: readonly NextCommand[] },
+  ) {
     super(message)
     this.name = 'CliError'
     this.code = code
     this.exit = options.exit
     this.hint = options.hint ?? null
+    this.next = options.next ?? []
+  }
+}
+
+/** An error about a name that is almost the name of something there is. */
+export class NearestError extends Error {
+  override readonly cause: unknown
+  readonly nearest: string
+
+  constructor(cause: unknown, nearest: string) {
+    super(messageOf(cause))
+    this.name = 'NearestError'
+    this.cause = cause
+    this.nearest = nearest
   }
 }
 
@@ -41,10 +64,17 @@ export function errorFacts(thrown: unknown): ErrorFacts {
       hint: thrown.hint,
       exitCode: exitCode(thrown.exit),
     }
+  if (thrown instanceof NearestError)
+    return { ...errorFacts(thrown.cause), hint: `Did you mean: ${thrown.nearest}` }
   if (thrown instanceof ApiError) return apiFacts(thrown)
   if (thrown instanceof UnreachableError) {
-    const hint = 'Is the server running? `dw serve` starts one here; --server URL names another.'
-    return { ...base, code: 'unreachable', message: thrown.message, hint, exitCode: exitCode('unreachable') }
+    return {
+      ...base,
+      code: thrown.code,
+      message: thrown.message,
+      hint: unreachableHints[thrown.code] ?? null,
+      exitCode: exitCode('unreachable'),
+    }
   }
   if (thrown instanceof RefusedError)
     return {
@@ -61,6 +91,13 @@ export function errorFacts(thrown: unknown): ErrorFacts {
     message: messageOf(thrown),
     exitCode: exitCode('unexpected'),
   }
+}
+
+const unreachableHints: Partial<Record<UnreachableCode, string>> = {
+  unreachable: 'Is the server running? `dw serve` starts one here; --server URL names another.',
+  dns_failed: 'Is the address right? `dw config show` tells which one is used, and where it comes from.',
+  tls_failed:
+    'NODE_EXTRA_CA_CERTS=FILE names a certificate to trust; an address of plain HTTP begins with http://. `dw config show` tells which one is used.',
 }
 
 const REFUSED_INPUT: ReadonlySet<string> = new Set(['no_input_files', 'invalid_input'])

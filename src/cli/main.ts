@@ -1,131 +1,37 @@
-/** The command line: builds the parser from the commands' data, runs one command, turns whatever happens into words and an exit code. */
-import { Command, CommanderError, Option as CommanderOption } from 'commander'
-import { VERSION } from '../lib/version.ts'
-import { type ErrorFacts, errorFacts, usageError } from './cli-error.ts'
-import type { CommandInput, CommandSpec } from './command.ts'
-import { commands, groups } from './commands.ts'
+/** The command line: parses the words, runs one command, turns whatever happens into words and an exit code. */
+import { CommanderError } from 'commander'
+import { errorFacts } from './cli-error.ts'
 import { exitCode } from './exit-codes.ts'
-import { addHelpTopics, helpOf } from './help.ts'
-import type { Format } from './output.ts'
+import { liftGlobalOptions } from './global-options.ts'
+import { shortHelp } from './help.ts'
+import { buildProgram, type Chosen } from './parser.ts'
 import { printable, printableJson } from './printable.ts'
-
-const FORMATS: readonly Format[] = ['table', 'json', 'plain']
+import { type SpeechFacts, speechOf, wantsJson } from './speech.ts'
 
 /** @returns the exit code */
 export async function main(words: readonly string[]): Promise<number> {
   endQuietlyOnClosedPipe()
-  const outcome: { run: (() => Promise<number>) | null } = { run: null }
-  const program = buildProgram((run) => {
-    outcome.run = run
-  })
+  // A shell asks for completions this way; whatever comes behind is what was typed so far.
+  if (words[0] === 'complete') return (await import('./completion.ts')).complete(words.slice(1))
+  if (words.length === 0) {
+    process.stderr.write(shortHelp())
+    return exitCode('usage')
+  }
+  const outcome: { chosen: Chosen | null } = { chosen: null }
   try {
+    const program = buildProgram((chosen) => {
+      outcome.chosen = chosen
+    })
     await program.parseAsync(liftGlobalOptions(words), { from: 'user' })
-    if (outcome.run !== null) return await outcome.run()
-    program.outputHelp({ error: words.length === 0 })
-    return exitCode(words.length === 0 ? 'usage' : 'ok')
+    if (outcome.chosen !== null) return await run(outcome.chosen)
+    return exitCode('ok')
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : exitCode('usage')
-    const facts = errorFacts(thrown)
-    tell(facts, words.includes('--json') || words.includes('json'))
-    return facts.exitCode
+    return tell(thrown, { words, path: outcome.chosen?.spec.path ?? null })
   }
 }
 
-function buildProgram(onRun: (run: () => Promise<number>) => void): Command {
-  const program = new Command('dw')
-  program
-    .description('Batch work against LLM APIs: submit, watch, results; and the server that does it.')
-    .version(VERSION, '-V, --version')
-    .helpOption('-h, --help', 'Show help')
-    .helpCommand(false)
-    .exitOverride()
-    .showSuggestionAfterError(true)
-    .showHelpAfterError('Run the command with --help to see what it takes.')
-    .configureHelp({ formatHelp: () => helpOf(groups, commands) })
-  addGlobalOptions(program)
-  addHelpTopics(program, onRun)
-  const parents = new Map<string, Command>()
-  for (const spec of commands) addCommand(parentOf(program, parents, spec), spec, onRun)
-  return program
-}
-
-function addGlobalOptions(command: Command): void {
-  command
-    .option('--server <url>', 'Server to talk to (also DW_SERVER)')
-    .option('--profile <name>', 'Stored server and key to use')
-    .option('--output <format>', 'table, json or plain (default: table on a terminal, json in a pipe)')
-    .option('--json', 'The same as --output json')
-    .option('--quiet', 'No words on stderr except warnings and errors')
-    .option('--verbose', 'Tell about retries and choices')
-}
-
-/** Global options may stand anywhere: they are brought to the front, where the parser wants them. */
-function liftGlobalOptions(words: readonly string[]): string[] {
-  const lifted: string[] = []
-  const rest: string[] = []
-  for (let at = 0; at < words.length; at += 1) {
-    const word = words[at] ?? ''
-    if (word === '--') {
-      rest.push(...words.slice(at))
-      break
-    }
-    const hasValue = word === '--server' || word === '--output' || word === '--profile'
-    if (hasValue) {
-      lifted.push(word, ...words.slice(at + 1, at + 2))
-      at += 1
-    } else if (
-      /^--(server|output|profile)=/.test(word) ||
-      word === '--json' ||
-      word === '--quiet' ||
-      word === '--verbose'
-    )
-      lifted.push(word)
-    else rest.push(word)
-  }
-  return [...lifted, ...rest]
-}
-
-function parentOf(program: Command, parents: Map<string, Command>, spec: CommandSpec): Command {
-  const [group] = spec.path
-  if (spec.path.length === 1 || group === undefined) return program
-  let parent = parents.get(group)
-  if (parent === undefined) {
-    parent = program
-      .command(group)
-      .description(groups.find(({ names }) => names.includes(group))?.summary ?? '')
-    parent.exitOverride().helpCommand(false).showSuggestionAfterError(true)
-    parents.set(group, parent)
-  }
-  return parent
-}
-
-function addCommand(parent: Command, spec: CommandSpec, onRun: (run: () => Promise<number>) => void): void {
-  const command = parent.command(spec.path.at(-1) ?? '').description(spec.summary)
-  command.exitOverride().showSuggestionAfterError(true).allowExcessArguments(false)
-  for (const argument of spec.arguments) {
-    const name = argument.isVariadic === true ? `${argument.name}...` : argument.name
-    command.argument(argument.isOptional === true ? `[${name}]` : `<${name}>`, argument.help)
-  }
-  for (const option of spec.options) {
-    const built = new CommanderOption(option.flags, option.help)
-    if (option.choices !== undefined) built.choices([...option.choices])
-    if (option.isRepeatable === true)
-      built.argParser((value: string, all: string[] | undefined) => [...(all ?? []), value])
-    command.addOption(built)
-  }
-  command.addHelpText('after', `\nExamples:\n${spec.examples.map((example) => `  ${example}`).join('\n')}`)
-  command.action((...given: unknown[]) => {
-    // The parser passes the positional values, then its options, then itself.
-    const positional = given
-      .slice(0, spec.arguments.length)
-      .flat()
-      .filter((value): value is string => typeof value === 'string')
-    const input: CommandInput = { arguments: positional, options: command.opts() }
-    onRun(() => run(spec, input, command.optsWithGlobals()))
-  })
-}
-
-async function run(spec: CommandSpec, input: CommandInput, global: Record<string, unknown>): Promise<number> {
+async function run({ spec, input, global }: Chosen): Promise<number> {
   const abort = new AbortController()
   const onInterrupt = (): void => {
     if (abort.signal.aborted) process.exit(exitCode('interrupted'))
@@ -133,59 +39,67 @@ async function run(spec: CommandSpec, input: CommandInput, global: Record<string
   }
   // The server has signals of its own.
   if (spec.path[0] !== 'serve') process.on('SIGINT', onInterrupt)
+  const speech = speechOf({ options: global, env: process.env, tty: ttys() })
+  // Libraries have rules of their own, by which FORCE_COLOR wins over NO_COLOR.
+  if (!speech.isColoured) {
+    delete process.env.FORCE_COLOR
+    process.env.NO_COLOR = '1'
+  }
+  const { createVoice } = await import('./voice.ts')
+  const voice = await createVoice(speech, { isList: spec.path.at(-1) === 'list' })
   const { createContext } = await import('./context.ts')
-  const context = createContext(
-    {
-      server: textOrNull(global.server),
-      profile: textOrNull(global.profile),
-      format: formatOf(global),
-      isQuiet: global.quiet === true,
-      isVerbose: global.verbose === true,
-    },
-    abort.signal,
-  )
+  const { withSettings } = await import('./setting-options.ts')
+  const named = { server: textOrNull(global.server), profile: textOrNull(global.profile ?? global.account) }
+  const context = createContext({ ...named, speech, voice }, abort.signal)
+  const name = `dw ${spec.path.join(' ')}`
   try {
     const command = await spec.load()
-    return await command.run(context, input)
+    const code = await command.run(context, withSettings(spec, input, context))
+    await voice.end()
+    voice.log.write('info', `${name} ended with exit code ${code}`)
+    return code
   } catch (thrown) {
+    // What was printed until then is shown. Why the command failed says more than why that could not be.
+    await voice.end().catch(() => undefined)
     if (abort.signal.aborted && thrown === abort.signal.reason) return exitCode('interrupted')
-    throw thrown
+    voice.log.write('error', `${name} failed: ${errorFacts(thrown).code}`)
+    if (speech.logLevel === 'debug') voice.log.write('debug', stackOf(thrown))
+    const { withNearest } = await import('./nearest-value.ts')
+    throw await withNearest(thrown, { spec, input, context })
   } finally {
     process.off('SIGINT', onInterrupt)
+    voice.close()
   }
 }
 
-function formatOf(global: Record<string, unknown>): Format {
-  if (global.json === true) return 'json'
-  const named = textOrNull(global.output)
-  if (named === null) return process.stdout.isTTY === true ? 'table' : 'json'
-  const format = FORMATS.find((candidate) => candidate === named)
-  if (format !== undefined) return format
-  const isPath = /[./\\]/.test(named)
-  throw usageError(
-    `--output takes table, json or plain, not '${named}'.`,
-    isPath
-      ? `To write to a file use -o ${named}`
-      : 'It says how results are shown; -o FILE says where they go.',
-  )
+function ttys(): SpeechFacts['tty'] {
+  const { stdin, stdout, stderr } = process
+  return { stdin: stdin.isTTY === true, stdout: stdout.isTTY === true, stderr: stderr.isTTY === true }
+}
+
+/** Where in the program it was thrown; the message stands in the error itself, and may quote a request. */
+function stackOf(thrown: unknown): string {
+  const stack = thrown instanceof Error ? (thrown.stack ?? '') : ''
+  const place = stack.indexOf('\n    at ')
+  return place === -1 ? '' : stack.slice(place)
 }
 
 function textOrNull(value: unknown): string | null {
   return typeof value === 'string' ? value : null
 }
 
-function tell(facts: ErrorFacts, isJson: boolean): void {
-  if (isJson) {
-    const { code, message, hint, requestId, status } = facts
-    process.stderr.write(
-      `${printableJson({ error: { code, message, hint, request_id: requestId, status } })}\n`,
-    )
-    return
-  }
-  const lines = [`error[${facts.code}]: ${facts.message}`]
-  if (facts.hint !== null) lines.push(`  ${facts.hint}`)
-  if (facts.requestId !== null) lines.push(`  request id ${facts.requestId}`)
-  process.stderr.write(`${printable(lines.join('\n'))}\n`)
+/** @returns the exit code */
+async function tell(
+  thrown: unknown,
+  asked: { words: readonly string[]; path: readonly string[] | null },
+): Promise<number> {
+  const { errorReport, reportJson, reportLines } = await import('./error-report.ts')
+  const report = errorReport(thrown, asked)
+  const text = wantsJson(asked.words)
+    ? printableJson(reportJson(report))
+    : printable(reportLines(report).join('\n'))
+  process.stderr.write(`${text}\n`)
+  return report.exitCode
 }
 
 /** Whoever reads our output may stop reading: that is no error of ours. */

@@ -15,6 +15,8 @@ const SAMPLES_MAX = 256
 const SETTLED_MS_MIN = 1_000
 const SETTLED_LINES_MIN = 2
 const UNSETTLED_MS_MAX = 30_000
+/** Guess: two looks of a watcher that has become slower, with their chance; what is still for less was only not looked at. */
+const STILL_MS_MIN = 2_500
 
 export type Sample = {
   /** Monotonic milliseconds. */
@@ -81,7 +83,7 @@ function elapsedMs(samples: readonly Sample[], now: number): number {
   const spanMs = last.at - first.at
   const usualGapMs = spanMs / (samples.length - 1)
   const stillMs = now - last.at
-  return stillMs > 2 * usualGapMs ? spanMs + stillMs : spanMs
+  return stillMs > Math.max(2 * usualGapMs, STILL_MS_MIN) ? spanMs + stillMs : spanMs
 }
 
 /** Milliseconds until the last line ends at the present speed; null while it cannot be told. */

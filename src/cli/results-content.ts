@@ -7,6 +7,8 @@ export type Opened = { body: AsyncIterable<Uint8Array>; startsAt: number }
 export type ResumeOptions = {
   /** Asks for the file from a byte on. A server that knows no ranges may begin earlier; what is known already is skipped. */
   open: (fromByte: number) => Promise<Opened>
+  /** Begins there; 0 where absent. */
+  fromByte?: number
   /** Whether the same request may succeed later. */
   isPassing: (thrown: unknown) => boolean
   signal: AbortSignal
@@ -21,7 +23,7 @@ const DELAY_MS_MAX = 15_000
 /** @throws what `open` or the body throws, once it is not passing or has lasted too long */
 export async function* resumed(options: ResumeOptions): AsyncGenerator<Uint8Array> {
   const { open, isPassing, signal, onTrouble, delayMs = usualDelayMs } = options
-  let position = 0
+  let position = options.fromByte ?? 0
   let attempt = 0
   for (;;) {
     try {

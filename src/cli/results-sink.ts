@@ -14,16 +14,25 @@ export type Sink = {
   abort(): Promise<void>
 }
 
+/** `partPath` holds what was written until the commit, to be read again; null where it went straight to its place. */
+export type FileSink = Sink & { partPath: string | null }
+
 /** For the errors of `answers.jsonl`: `answers.errors.jsonl`. */
 export function errorsPathOf(path: string): string {
   return `${path.replace(/\.jsonl$/, '')}.errors.jsonl`
 }
 
-/**
- * @param path parent folders are made; what is no regular file (a pipe, a device) is written to directly
- * @throws RefusedError `is_a_folder`
- */
-export async function openFileSink(path: string): Promise<Sink> {
+/** Where a file is to appear. */
+export type Place = {
+  target: string
+  /** It is no regular file (a pipe, a device) and is written to directly. */
+  isDirect: boolean
+  /** Of the file that is replaced; null where there is none. */
+  mode: number | null
+}
+
+/** Looks at it, and makes its parent folders. @throws RefusedError `is_a_folder` */
+export async function preparePlace(path: string): Promise<Place> {
   const target = resolve(path)
   const found = await stat(target).catch((thrown: unknown) => {
     if (systemCodeOf(thrown) === 'ENOENT') return null
@@ -35,18 +44,26 @@ export async function openFileSink(path: string): Promise<Sink> {
       `${path} is a folder. Name a file, for example -o ${path.replace(/\/$/, '')}/results.jsonl`,
     )
   }
-  if (found !== null && !found.isFile()) return openDirectSink(target)
-  await mkdir(dirname(target), { recursive: true })
+  const isDirect = found !== null && !found.isFile()
+  if (!isDirect) await mkdir(dirname(target), { recursive: true })
+  return { target, isDirect, mode: found?.mode ?? null }
+}
+
+/** @throws RefusedError `is_a_folder` */
+export async function openFileSink(path: string): Promise<FileSink> {
+  const { target, isDirect, mode } = await preparePlace(path)
+  if (isDirect) return openDirectSink(target)
   const part = `${target}.${process.pid}.part`
-  const file = await open(part, 'w', found?.mode)
+  const file = await open(part, 'w', mode ?? undefined)
   // What replaces a file is no more open to others than it was.
-  if (found !== null) await file.chmod(found.mode)
+  if (mode !== null) await file.chmod(mode)
   let isOpen = true
   const close = async (): Promise<void> => {
     if (isOpen) await file.close()
     isOpen = false
   }
   return {
+    partPath: part,
     write: async (chunk) => void (await file.writeFile(chunk)),
     async commit() {
       await file.sync()
@@ -61,16 +78,17 @@ export async function openFileSink(path: string): Promise<Sink> {
   }
 }
 
-async function openDirectSink(path: string): Promise<Sink> {
+async function openDirectSink(path: string): Promise<FileSink> {
   const file = await open(path, 'w')
   return {
+    partPath: null,
     write: async (chunk) => void (await file.writeFile(chunk)),
     commit: () => file.close(),
     abort: () => file.close(),
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
     await folder.sync()

@@ -44,7 +44,7 @@ export async function copyResults(batch: WireBatch, options: ResultsOptions): Pr
     const onLine = (line: string): void => {
       const failure = failureOf(line)
       if (failure === null) return
-      if (unansweredCodes.has(failure.code)) unanswered += 1
+      if (failure.code !== null && unansweredCodes.has(failure.code)) unanswered += 1
       groups.add(failure)
     }
     await drain(tapLines(lines, onLine), errors)

@@ -46,10 +46,10 @@ test('failures show in the first line, with their kinds and what to do', () => {
       isSimulated: true,
       groupedLines: 42,
       groups: [
-        { code: '400 content_filter', example: 'Filtered.', count: 30 },
-        { code: '429', example: '', count: 9 },
-        { code: 'a', example: 'b', count: 2 },
-        { code: 'c', example: 'd', count: 1 },
+        { status: 400, code: 'content_filter', example: 'Filtered.', count: 30 },
+        { status: 429, code: null, example: '', count: 9 },
+        { status: null, code: 'a', example: 'b', count: 2 },
+        { status: null, code: 'c', example: 'd', count: 1 },
       ],
     },
   )

@@ -2,12 +2,15 @@
 import type { WireBatch } from '../contract/wire.ts'
 import { cutTo, formatCount, formatDuration, formatNumber } from './format.ts'
 import { findingLines } from './summary-findings.ts'
-import type { FailureGroup } from './summary-groups.ts'
+import { type FailureGroup, kindWords } from './summary-groups.ts'
 import { extrasOf, type Standing, standingOf, stateWords } from './summary-outcome.ts'
+
+/** What the summary shows of a group. */
+type ShownGroup = Pick<FailureGroup, 'status' | 'code' | 'example' | 'count'>
 
 export type SummaryFacts = {
   batch: WireBatch
-  groups: readonly FailureGroup[]
+  groups: readonly ShownGroup[]
   /** Failed lines that the groups were made of; null when they could not be read. */
   groupedLines: number | null
   isSimulated: boolean
@@ -63,7 +66,7 @@ function wallWords(batch: WireBatch): string {
   return seconds === 0 ? ' in less than 1s' : ` in ${formatDuration(seconds * 1_000)}`
 }
 
-function tokensLine(tokens: NonNullable<SummaryFacts['tokens']>): string {
+export function tokensLine(tokens: NonNullable<SummaryFacts['tokens']>): string {
   const unknown =
     tokens.unknownLines === 0 ? '' : ` (${formatNumber(tokens.unknownLines, 'answer')} stated none)`
   return `tokens: ${formatCount(tokens.input)} in, ${formatCount(tokens.output)} out${unknown}`
@@ -89,17 +92,20 @@ function groupLines({ groups, groupedLines }: SummaryFacts, standing: Standing):
   return [isPart ? `  why they failed (${most}):` : '  why they failed:', ...topGroupLines(groups)]
 }
 
+/** `400 content_filter: the message`. */
+export function groupWords(group: Pick<ShownGroup, 'status' | 'code' | 'example'>): string {
+  return group.example === '' ? kindWords(group) : `${kindWords(group)}: ${group.example}`
+}
+
 /** The most frequent kinds, one a line. */
-export function topGroupLines(groups: readonly FailureGroup[]): string[] {
+export function topGroupLines(groups: readonly ShownGroup[]): string[] {
   const width = formatCount(groups[0]?.count ?? 0).length
   const line = (count: number, words: string): string =>
     `    ${formatCount(count).padStart(width)} × ${cutTo(words, EXAMPLE_COLUMNS_MAX)}`
   const others = groups.slice(GROUPS_SHOWN)
   const otherLines = others.reduce((sum, group) => sum + group.count, 0)
   return [
-    ...groups
-      .slice(0, GROUPS_SHOWN)
-      .map(({ count, code, example }) => line(count, example === '' ? code : `${code}: ${example}`)),
+    ...groups.slice(0, GROUPS_SHOWN).map((group) => line(group.count, groupWords(group))),
     ...(others.length > 0 ? [line(otherLines, formatNumber(others.length, 'other kind'))] : []),
   ]
 }

@@ -17,6 +17,12 @@ export type WatchOptions = {
   signal: AbortSignal
   /** Something that `views` tells may have changed. */
   onChange(): void
+  /** Whether a batch that runs has come as far as is waited for. Absent: only its end counts. */
+  isEnough?: (batch: WireBatch) => boolean
+  /** Ends the watching of all that have not come out; unlike an abort this is a result. */
+  deadline?: AbortSignal
+  /** Called once for each batch, as soon as it has come out. */
+  onOut?: (watched: Watched) => void
   /** For tests. */
   delayMs?: (facts: DelayFacts) => number
 }
@@ -26,6 +32,8 @@ export type DelayFacts = { watched: number; looks: number; failures: number }
 /** How watching one batch came out. */
 export type Watched =
   | { id: string; kind: 'ended'; batch: WireBatch }
+  /** It runs on, and is as far as was waited for; or the deadline came first. `batch` is null when it was never seen. */
+  | { id: string; kind: 'left'; batch: WireBatch | null; isEnough: boolean }
   /** It cannot be watched, or no longer: `thrown` is what the server or the network said last. */
   | { id: string; kind: 'lost'; thrown: unknown }
 
@@ -86,25 +94,34 @@ export function startWatch(ids: readonly string[], options: WatchOptions): Watch
   return {
     views: () => entries.map((entry) => viewOf(entry, { now: Date.now(), monotonicMs: performance.now() })),
     known: () => entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
-    finished: Promise.all(entries.map((entry) => watchOne(entry, entries.length, limited))),
+    finished: Promise.all(
+      entries.map(async (entry) => {
+        const watched = await watchOne(entry, entries.length, limited)
+        options.onOut?.(watched)
+        return watched
+      }),
+    ),
   }
 }
 
 async function watchOne(entry: Entry, watched: number, options: WatchOptions): Promise<Watched> {
-  const { signal, delayMs = usualDelayMs } = options
+  const { signal, deadline, delayMs = usualDelayMs } = options
+  const stop = deadline === undefined ? signal : AbortSignal.any([signal, deadline])
   let failures = 0
   let troubledSince: number | null = null
   for (let looks = 1; ; looks += 1) {
     signal.throwIfAborted()
     try {
-      const batch = await options.getBatch(entry.id, signal)
+      const batch = await options.getBatch(entry.id, stop)
       failures = 0
       troubledSince = null
       note(entry, batch)
       options.onChange()
       if (standingOf(batch).isEnded) return { id: entry.id, kind: 'ended', batch }
+      if (options.isEnough?.(batch) === true) return { id: entry.id, kind: 'left', batch, isEnough: true }
     } catch (thrown) {
       signal.throwIfAborted()
+      if (stop.aborted) break
       failures += 1
       troubledSince ??= performance.now()
       entry.trouble = troubleText(thrown)
@@ -112,8 +129,11 @@ async function watchOne(entry: Entry, watched: number, options: WatchOptions): P
       const isOver = performance.now() - troubledSince > OUT_OF_REACH_MS_MAX
       if (isOver || !options.isPassing(thrown)) return { id: entry.id, kind: 'lost', thrown }
     }
-    await delay(delayMs({ watched, looks, failures }), undefined, { signal })
+    await delay(delayMs({ watched, looks, failures }), undefined, { signal: stop }).catch(() => undefined)
+    signal.throwIfAborted()
+    if (stop.aborted) break
   }
+  return { id: entry.id, kind: 'left', batch: entry.batch, isEnough: false }
 }
 
 function note(entry: Entry, batch: WireBatch): void {

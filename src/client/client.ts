@@ -6,22 +6,30 @@ import type {
   WireAnalytics,
   WireBatch,
   WireBatchError,
+  WireCaller,
   WireCostEstimate,
   WireDeleted,
   WireFile,
   WireKey,
   WireList,
   WireModel,
+  WireModelDetail,
+  WirePriceList,
   WireUpstream,
+  WireUsageReport,
 } from '../contract/wire.ts'
+import { createChatCalls } from './chat.ts'
 import { formBody } from './multipart.ts'
 import { type Call, send, type TransportOptions } from './transport.ts'
+import { type Ask, createWebhookCalls } from './webhook-calls.ts'
 
 export { ApiError, isPassing, UnreachableError } from './errors.ts'
 
 export type ClientOptions = {
   /** With or without `/v1`, with or without a trailing slash. */
   baseUrl: string
+  /** The base URL is used as it is, also where it does not end in a version. */
+  isBaseUrlExact?: boolean
   apiKey: string | null
   fetch?: typeof globalThis.fetch
   userAgent?: string
@@ -37,6 +45,8 @@ export type UploadRequest = {
   expiresAfterSeconds?: number
   idempotencyKey?: string
   onProgress?: (bytes: number) => void
+  /** 1: the content cannot be made a second time. */
+  attemptsMax?: number
   signal?: AbortSignal
 }
 
@@ -46,6 +56,8 @@ export type CreateBatchRequest = {
   completionWindow: string
   metadata?: Record<string, string>
   idempotencyKey?: string
+  /** 1: no second try after a lost reply, which may have made the batch. */
+  attemptsMax?: number
   signal?: AbortSignal
 }
 
@@ -67,7 +79,10 @@ const PAGE_LIMIT = 100
 
 export function createClient(options: ClientOptions) {
   const transport: TransportOptions = {
-    baseUrl: normaliseBaseUrl(options.baseUrl),
+    baseUrl:
+      options.isBaseUrlExact === true
+        ? options.baseUrl.replace(/\/+$/, '')
+        : normaliseBaseUrl(options.baseUrl),
     apiKey: options.apiKey,
     fetch: options.fetch ?? globalThis.fetch,
     userAgent: options.userAgent ?? 'dw-client',
@@ -81,27 +96,41 @@ export function createClient(options: ClientOptions) {
   }
   // The caller states the reply's shape; the server validates what it sends against the same types.
   const ask = async <T>(call: Call): Promise<T> => (await reply(call)).json() as Promise<T>
+  const askIsDw = async (): Promise<boolean> => {
+    if (isDw === null) await reply({ method: 'GET', path: '/models' })
+    return isDw ?? false
+  }
+  const files = createFileCalls(ask, reply)
+  const batches = createBatchCalls(ask)
   return {
     baseUrl: transport.baseUrl,
     /** Whether the server is one of ours; asks it when no reply has told yet. */
-    async isDw(): Promise<boolean> {
-      if (isDw === null) await reply({ method: 'GET', path: '/models' })
-      return isDw ?? false
-    },
-    files: createFileCalls(ask, reply),
-    batches: createBatchCalls(ask),
+    isDw: askIsDw,
+    files,
+    batches,
     models: {
       list: async (signal?: AbortSignal): Promise<WireModel[]> =>
         (await ask<{ data: WireModel[] }>({ method: 'GET', path: '/models', signal })).data,
+      /** `dw` only from our server. */
+      get: (id: string, signal?: AbortSignal): Promise<WireModel & Partial<WireModelDetail>> =>
+        ask({ method: 'GET', path: `/models/${part(id)}`, signal }),
+    },
+    chat: createChatCalls(reply),
+    webhooks: createWebhookCalls(ask),
+    /** What was used over time; only our server tells. Moments are ISO 8601 or seconds since 1970. */
+    usage: (query: UsageRequest = {}): Promise<WireUsageReport> => {
+      const { signal, ...rest } = query
+      return ask({ method: 'GET', path: '/usage', query: rest, signal })
     },
     admin: createAdminCalls(ask),
+    /** Whose key this is; only our server tells. */
+    whoami: (signal?: AbortSignal): Promise<WireCaller> => ask({ method: 'GET', path: '/whoami', signal }),
     /** Alive, without a key. */
     health: (signal?: AbortSignal): Promise<{ status: string; server?: string; version?: string }> =>
       ask({ method: 'GET', path: '//health', signal }),
   }
 }
 
-type Ask = <T>(call: Call) => Promise<T>
 type Reply = (call: Call) => Promise<Response>
 
 function createFileCalls(ask: Ask, reply: Reply) {
@@ -130,6 +159,7 @@ function createFileCalls(ask: Ask, reply: Reply) {
         path: '/files',
         body: () => formBody(fields, { name: request.name, content: request.content }, onProgress),
         headers: keyHeader(request.idempotencyKey),
+        attemptsMax: request.attemptsMax,
         signal: request.signal,
       })
     },
@@ -199,6 +229,7 @@ function createBatchCalls(ask: Ask) {
         path: '/batches',
         json,
         headers: keyHeader(request.idempotencyKey),
+        attemptsMax: request.attemptsMax,
         signal: request.signal,
       })
     },
@@ -210,12 +241,15 @@ function createBatchCalls(ask: Ask) {
     cancel: (id: string): Promise<WireBatch> => ask({ method: 'POST', path: `/batches/${part(id)}/cancel` }),
     retry: (
       id: string,
-      request: { includeCancelled?: boolean; idempotencyKey?: string } = {},
+      request: { includeCancelled?: boolean; groups?: readonly string[]; idempotencyKey?: string } = {},
     ): Promise<WireBatch> =>
       ask({
         method: 'POST',
         path: `/batches/${part(id)}/retry`,
-        json: { include_cancelled: request.includeCancelled ?? false },
+        json: {
+          include_cancelled: request.includeCancelled ?? false,
+          ...(request.groups !== undefined && { groups: request.groups }),
+        },
         headers: keyHeader(request.idempotencyKey),
       }),
     analytics: (id: string): Promise<WireAnalytics> =>
@@ -223,7 +257,17 @@ function createBatchCalls(ask: Ask) {
   }
 }
 
+export type UsageRequest = {
+  since?: string | null
+  until?: string | null
+  /** Names with commas between them. */
+  by?: string | null
+  bucket?: string | null
+  signal?: AbortSignal
+}
+
 function createAdminCalls(ask: Ask) {
+  const prices = '//admin/v1/prices'
   const upstreams = '//admin/v1/upstreams'
   const keys = '//admin/v1/keys'
   return {
@@ -235,11 +279,19 @@ function createAdminCalls(ask: Ask) {
         name?: string
         key?: string
         concurrency?: number
+        test?: boolean
+        models?: readonly string[]
       }): Promise<WireUpstream> => ask({ method: 'POST', path: upstreams, json: request }),
       remove: (name: string): Promise<{ name: string }> =>
         ask({ method: 'DELETE', path: `${upstreams}/${part(name)}` }),
       test: (name: string): Promise<WireUpstream> =>
         ask({ method: 'POST', path: `${upstreams}/${part(name)}/test` }),
+    },
+    prices: {
+      list: (): Promise<WirePriceList> => ask({ method: 'GET', path: prices }),
+      /** From now on. Amounts null: no price. @returns all that hold now */
+      set: (wanted: readonly PriceRequest[]): Promise<WirePriceList> =>
+        ask({ method: 'POST', path: prices, json: { prices: wanted } }),
     },
     keys: {
       list: async (): Promise<WireKey[]> =>
@@ -249,6 +301,14 @@ function createAdminCalls(ask: Ask) {
       revoke: (id: string): Promise<{ id: string }> => ask({ method: 'DELETE', path: `${keys}/${part(id)}` }),
     },
   }
+}
+
+type PriceRequest = {
+  model: string
+  window: string
+  input_per_million: string | null
+  cached_input_per_million?: string | null | undefined
+  output_per_million: string | null
 }
 
 /** The base URL in its one form: without a trailing slash, ending in a version. */
@@ -308,6 +368,7 @@ export type {
   WireAnalytics,
   WireBatch,
   WireBatchError,
+  WireCaller,
   WireCostEstimate,
   WireFile,
   WireKey,

@@ -6,6 +6,8 @@ export class ApiError extends Error {
   readonly code: string | null
   readonly param: string | null
   readonly requestId: string | null
+  /** What was asked; null where that is not known. */
+  readonly url: string | null
 
   constructor(facts: {
     status: number
@@ -13,6 +15,7 @@ export class ApiError extends Error {
     param: string | null
     message: string
     requestId: string | null
+    url?: string
   }) {
     super(facts.message)
     this.name = 'ApiError'
@@ -20,35 +23,72 @@ export class ApiError extends Error {
     this.code = facts.code
     this.param = facts.param
     this.requestId = facts.requestId
+    this.url = facts.url ?? null
   }
 }
+
+/** What kept a call from being answered. */
+export type UnreachableCode = 'unreachable' | 'dns_failed' | 'tls_failed' | 'timed_out'
 
 /** No answer came, also after retries. */
 export class UnreachableError extends Error {
   readonly baseUrl: string
+  readonly code: UnreachableCode
 
   constructor(baseUrl: string, cause: unknown) {
     super(`cannot reach ${baseUrl}: ${reasonOf(cause)}`, { cause })
     this.name = 'UnreachableError'
     this.baseUrl = baseUrl
+    this.code = codeOf(innerCodeOf(cause) ?? '')
   }
+}
+
+/** By the code that the network or the TLS library gives; the words stand before it in the message. */
+const reasons: readonly { matches: RegExp; code: UnreachableCode; words: string }[] = [
+  { matches: /^ECONNREFUSED$/, code: 'unreachable', words: 'the connection was refused' },
+  { matches: /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, code: 'unreachable', words: 'the connection broke' },
+  { matches: /^(ENOTFOUND|EAI_\w+)$/, code: 'dns_failed', words: 'the name of the host is not known' },
+  { matches: /^(ETIMEDOUT|UND_ERR_\w*TIMEOUT)$/, code: 'timed_out', words: 'no answer came in time' },
+  {
+    matches: /^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID)$/,
+    code: 'tls_failed',
+    words: 'its certificate is not valid today',
+  },
+  {
+    matches: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    code: 'tls_failed',
+    words: 'its certificate is for another name',
+  },
+  { matches: /SELF_SIGNED|^UNABLE_TO_|^CERT_/, code: 'tls_failed', words: 'its certificate is not trusted' },
+  { matches: /^EPROTO$|^ERR_(SSL|TLS)_/, code: 'tls_failed', words: 'it does not speak TLS as expected' },
+]
+
+function codeOf(name: string): UnreachableCode {
+  return reasons.find(({ matches }) => matches.test(name))?.code ?? 'unreachable'
 }
 
 /** Whether the same call may succeed later: no connection, a cut body, 408, 429, 5xx. */
 export function isPassing(thrown: unknown): boolean {
   if (thrown instanceof ApiError)
     return thrown.status === 408 || thrown.status === 429 || thrown.status >= 500
-  if (thrown instanceof UnreachableError) return true
+  // A certificate that is not trusted now will not be on the next look.
+  if (thrown instanceof UnreachableError) return thrown.code !== 'tls_failed'
   // What `fetch` throws when a connection breaks, before or while the body is read.
   return thrown instanceof TypeError
 }
 
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
-  const inner = cause.cause
-  if (inner instanceof Error)
-    return 'code' in inner && typeof inner.code === 'string' ? inner.code : inner.message
-  return cause.message
+  const name = innerCodeOf(cause)
+  if (name === null) return cause.cause instanceof Error ? cause.cause.message : cause.message
+  const known = reasons.find(({ matches }) => matches.test(name))
+  return known === undefined ? name : `${known.words} (${name})`
+}
+
+/** The system's code of what `fetch` met. */
+function innerCodeOf(cause: unknown): string | null {
+  const inner = cause instanceof Error ? cause.cause : null
+  return inner instanceof Error && 'code' in inner && typeof inner.code === 'string' ? inner.code : null
 }
 
 /** Reads an error body of OpenAI's shape; anything else becomes its own message. */
@@ -62,6 +102,7 @@ export async function errorOf(reply: Response): Promise<ApiError> {
     param: stringOrNull(error?.param),
     message: stringOrNull(error?.message) ?? plainMessage(reply, text),
     requestId,
+    url: reply.url,
   })
 }
 

@@ -2,7 +2,7 @@
  * One call over HTTP, with the retries of OpenAI's SDKs: connection errors, 408, 409, 429 and 5xx, unless the server says otherwise.
  * A key goes only to the origin it was given for: redirects are not followed with it.
  */
-import { ApiError, errorOf, UnreachableError } from './errors.ts'
+import { ApiError, errorOf, isPassing, UnreachableError } from './errors.ts'
 
 export type TransportOptions = {
   /** Ends in a version such as `/v1`; without a trailing slash. */
@@ -25,6 +25,8 @@ export type Call = {
   signal?: AbortSignal | undefined
   /** Statuses that are answers, not errors. */
   accepts?: readonly number[]
+  /** Tries, the first one too; 1 leaves it to the caller what a lost reply means. */
+  attemptsMax?: number | undefined
 }
 
 const ATTEMPTS_MAX = 4
@@ -37,7 +39,7 @@ export async function send(options: TransportOptions, call: Call): Promise<Respo
   for (let attempt = 1; ; attempt += 1) {
     const ended = await attemptOnce(options, call)
     if ('reply' in ended) return ended.reply
-    const isLast = attempt >= ATTEMPTS_MAX
+    const isLast = attempt >= (call.attemptsMax ?? ATTEMPTS_MAX)
     if (isLast || !ended.mayRetry) throw ended.error
     const delayMs =
       ended.delayMs ?? Math.random() * Math.min(DELAY_MS_MAX, DELAY_MS_FIRST * 2 ** (attempt - 1))
@@ -54,7 +56,8 @@ async function attemptOnce(options: TransportOptions, call: Call): Promise<Ended
     reply = await options.fetch(urlOf(options.baseUrl, call), requestOf(options, call))
   } catch (thrown) {
     call.signal?.throwIfAborted()
-    return { error: new UnreachableError(options.baseUrl, thrown), mayRetry: true, delayMs: null }
+    const error = new UnreachableError(options.baseUrl, thrown)
+    return { error, mayRetry: isPassing(error), delayMs: null }
   }
   if (reply.ok || call.accepts?.includes(reply.status)) return { reply }
   if (reply.status >= 300 && reply.status < 400) {
@@ -66,7 +69,7 @@ async function attemptOnce(options: TransportOptions, call: Call): Promise<Ended
         code: 'redirected',
         param: null,
         message,
-        requestId: null,
+        requestId: reply.headers.get('x-request-id'),
       }),
       mayRetry: false,
       delayMs: null,
@@ -129,7 +132,8 @@ function retryAfterMs(headers: Headers): number | null {
   return Number.isFinite(ms) && ms >= 0 && ms <= RETRY_AFTER_MS_MAX ? ms : null
 }
 
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** @throws the reason of an abort */
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       clearTimeout(timer)

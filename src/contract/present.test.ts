@@ -37,6 +37,7 @@ const created: Batch = {
   model: null,
   retryOf: null,
   haltReason: null,
+  keyId: null,
 }
 
 const ended: Batch = {

@@ -1,19 +1,28 @@
 /** What requests may hold, described once. Refusals have OpenAI's wording: see `refusal.ts`. */
 import { z } from 'zod'
 import { ENDPOINTS } from '../domain/batch.ts'
+import { GROUP_ID_PATTERN } from '../domain/failure.ts'
 import {
   BATCH_LIST_DEFAULT,
   BATCH_LIST_MAX,
+  DELIVERIES_KEPT_MAX,
   EXPIRES_AFTER_SECONDS_MAX,
   EXPIRES_AFTER_SECONDS_MIN,
   FILE_LIST_DEFAULT,
   FILE_LIST_MAX,
   ID_CHARACTERS_MAX,
   KEY_NAME_CHARACTERS_MAX,
+  MODEL_BYTES_MAX,
+  PRICES_AT_ONCE_MAX,
+  RETRY_GROUPS_MAX,
+  TESTED_MODELS_MAX,
   UPSTREAM_KEY_CHARACTERS_MAX,
   URL_CHARACTERS_MAX,
+  USAGE_DIMENSIONS_MAX,
   WINDOW_CHARACTERS_MAX,
 } from '../domain/limits.ts'
+import { isPrice } from '../domain/price.ts'
+import { webhookEvents } from '../domain/webhook.ts'
 
 const expiresAfter = z.strictObject({
   anchor: z.literal('created_at'),
@@ -32,12 +41,22 @@ export const createBatchBody = z.strictObject({
   output_expires_after: expiresAfter.nullish(),
 })
 
-export const retryBatchBody = z.strictObject({ include_cancelled: z.boolean().optional() })
+export const retryBatchBody = z.strictObject({
+  include_cancelled: z.boolean().optional(),
+  /** Only the lines of these groups of failures. */
+  groups: z.array(z.string().regex(GROUP_ID_PATTERN)).min(1).max(RETRY_GROUPS_MAX).optional(),
+})
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
 /** The text of an integer becomes one; anything else stays, and is refused as what it is. */
 const integerOf = (value: unknown): unknown =>
   typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
+function momentOf(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  if (/^\d{1,12}$/.test(value)) return Number(value) * 1_000
+  const at = /^\d{4}-\d{2}-\d{2}/.test(value) ? Date.parse(value) : Number.NaN
+  return Number.isNaN(at) ? value : at
+}
 const limit = (most: number, fallback: number) =>
   z.preprocess(integerOf, z.int().min(1).max(most).default(fallback))
 
@@ -69,6 +88,57 @@ export const addUpstreamBody = z.strictObject({
   name: z.string().nullish(),
   key: z.string().min(1).max(UPSTREAM_KEY_CHARACTERS_MAX).nullish(),
   concurrency: z.int().min(1).max(65_535).nullish(),
+  /** Keep it only if it lists models and answers a call of one token. */
+  test: z.boolean().nullish(),
+  /** Models that it must serve. */
+  models: z.array(z.string().min(1).max(MODEL_BYTES_MAX)).min(1).max(TESTED_MODELS_MAX).nullish(),
+})
+
+const webhookFacts = {
+  name: z.string().min(1).max(KEY_NAME_CHARACTERS_MAX),
+  url: z.string().min(1).max(URL_CHARACTERS_MAX),
+  event_types: z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length),
+}
+export const createWebhookBody = z.strictObject({ ...webhookFacts, name: webhookFacts.name.optional() })
+export const updateWebhookBody = z.strictObject(webhookFacts).partial()
+export const rotateSecretBody = z.strictObject({
+  keep_old_secret_active_for_24_hours: z.boolean().optional(),
+})
+export const testWebhookBody = z.strictObject({ event_type: z.enum(webhookEvents) })
+export const listDeliveriesQuery = z.object({ limit: limit(DELIVERIES_KEPT_MAX, BATCH_LIST_DEFAULT) })
+
+/** Seconds since 1970, or a day or moment as ISO 8601 writes it, in UTC unless it says otherwise. */
+const moment = z.preprocess(momentOf, z.int().min(0))
+const DIMENSION = /^(model|upstream|window|key|batch|tag:.{1,64})$/
+
+export const usageQuery = z.object({
+  since: moment.optional(),
+  until: moment.optional(),
+  by: z
+    .string()
+    .transform((text) => text.split(',').filter((part) => part !== ''))
+    .refine(
+      (parts) => parts.length <= USAGE_DIMENSIONS_MAX && parts.every((part) => DIMENSION.test(part)),
+      'expected names such as model, upstream, window, key, batch or tag:NAME, with commas between them',
+    )
+    .default([]),
+  bucket: z.enum(['hour', 'day']).optional(),
+})
+
+const amount = z.string().refine(isPrice, 'expected decimal text with at most 6 decimals, such as "0.15"')
+export const setPricesBody = z.strictObject({
+  prices: z
+    .array(
+      z.strictObject({
+        model: z.string().min(1).max(ID_CHARACTERS_MAX),
+        window: windowText,
+        input_per_million: amount.nullable(),
+        cached_input_per_million: amount.nullish(),
+        output_per_million: amount.nullable(),
+      }),
+    )
+    .min(1)
+    .max(PRICES_AT_ONCE_MAX),
 })
 
 export const createKeyBody = z.strictObject({

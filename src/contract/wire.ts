@@ -46,6 +46,109 @@ export type WireUsage = {
   total_tokens: number
 }
 
+export type WireWebhook = {
+  object: 'webhook_endpoint'
+  id: string
+  created_at: number
+  updated_at: number
+  name: string
+  url: string
+  event_types: string[]
+  /** Last characters of the secret. */
+  signing_secret_hint: string
+  /** Why nothing is delivered any more, or null. */
+  disabled_reason: string | null
+  /** Only in the replies that make or rotate it. */
+  signing_secret?: string | undefined
+}
+
+export type WireDelivery = {
+  object: 'webhook_endpoint.delivery'
+  id: string
+  webhook_endpoint_id: string
+  event_type: string
+  batch_id: string
+  created_at: number
+  status: 'waiting' | 'delivered' | 'failed'
+  attempts: number
+  next_attempt_at: number | null
+  last_attempt_at: number | null
+  status_code: number | null
+  error: string | null
+}
+
+export type WireWebhookTest = {
+  object: 'webhook_endpoint.test'
+  webhook_endpoint_id: string
+  event_type: string
+  success: boolean
+  /** Null when no answer came. */
+  status_code: number | null
+  error: string | null
+  delivery_id: string
+}
+
+/** What a receiver gets. OpenAI's has only the id in `data`; the counts say how the batch came out. */
+export type WireEvent = {
+  id: string
+  object: 'event'
+  type: string
+  created_at: number
+  data: {
+    id: string
+    status?: WireBatchStatus
+    request_counts?: { total: number; completed: number; failed: number; expired: number; cancelled: number }
+    output_file_id?: string | null
+    error_file_id?: string | null
+  }
+}
+
+export type WireUsageCounts = {
+  requests: number
+  succeeded: number
+  failed: number
+  expired: number
+  cancelled: number
+  /** Calls to engines, repeated ones too. */
+  calls: number
+  prompt_tokens: number
+  cached_tokens: number
+  completion_tokens: number
+  reasoning_tokens: number
+  /** Answers that stated no usage: their tokens are unknown, and in no sum. */
+  usage_unknown: number
+  /** Decimal text; null where not everything in it has a price. */
+  cost: string | null
+  priced: boolean
+}
+
+export type WireUsageGroup = WireUsageCounts & {
+  object: 'usage'
+  bucket_start: number | null
+  by: Record<string, string | null>
+}
+
+export type WireUsageReport = {
+  object: 'usage.report'
+  since: number
+  until: number
+  currency: string
+  data: WireUsageGroup[]
+  total: WireUsageCounts
+  /** Live batches whose requests are not in the sums yet. */
+  live_batches_left_out: number
+}
+
+export type WirePrice = {
+  model: string
+  window: string
+  input_per_million: string
+  cached_input_per_million: string | null
+  output_per_million: string
+}
+
+export type WirePriceList = { object: 'list'; currency: string; data: WirePrice[] }
+
 /** What only our server tells of a batch. */
 export type WireBatchExtras = {
   /** Why nothing moves, or null. */
@@ -92,6 +195,24 @@ export type WireBatch = {
 
 export type WireModel = { id: string; object: 'model'; created: number; owned_by: string }
 
+/** One model asked for by its name; `dw` is what only our server tells. */
+export type WireModelDetail = WireModel & {
+  dw: {
+    upstreams: { name: string; state: WireUpstream['state'] }[]
+    simulated: boolean
+    /** False: `prices` is empty. No price is not zero. */
+    priced: boolean
+    prices: {
+      window: string
+      currency: string
+      /** Decimal text, per million tokens. */
+      input_per_million: string
+      cached_input_per_million: string | null
+      output_per_million: string
+    }[]
+  }
+}
+
 export type WireQuantiles = { mean: number; p50: number; p90: number; p95: number; p99: number; max: number }
 
 export type WireAnalytics = {
@@ -111,7 +232,8 @@ export type WireAnalytics = {
     first_byte: WireQuantiles | null
     upstream: WireQuantiles | null
   }
-  attempts: { calls: number; retried: number }
+  /** Null where a service does not tell, and the rest was put together from its files. */
+  attempts: { calls: number | null; retried: number | null }
   wall_seconds: number | null
   requests_per_second: number | null
   tokens_per_second: number | null
@@ -168,6 +290,14 @@ export type WireUpstream = {
   reason: string | null
   models: string[]
   in_flight: number
+}
+
+/** Whose key a request came with; `open`: without one, on a server that needs none. */
+export type WireCaller = {
+  object: 'caller'
+  tenant: string
+  access: 'owner' | 'key' | 'open'
+  key_id: string | null
 }
 
 export type WireKey = {

@@ -131,6 +131,8 @@ export type Batch = {
   retryOf: string | null
   /** Why the server stopped working on this batch for good (damage to its results), or null. */
   haltReason: string | null
+  /** Key that made it; null for the owner, an open server, and batches older than this field. */
+  keyId: string | null
 }
 
 export const ENDPOINTS = [

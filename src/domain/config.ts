@@ -24,6 +24,10 @@ export type ServerConfig = {
   /** Serve the simulated model: always, never, or only while no other upstream exists. */
   simulated: 'on' | 'off' | 'auto'
   currency: string
+  webhooks: {
+    /** Receivers on this machine and its network are allowed. */
+    isPrivateAllowed: boolean
+  }
   prices: readonly PriceRule[]
   limits: {
     lineBytesMax: number

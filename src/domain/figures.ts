@@ -1,4 +1,5 @@
 /** What is said about batches and files in numbers. Unknown is null, never zero; amounts are decimal text. */
+import type { UsageCounts } from './usage.ts'
 
 /** What is only in memory about a live batch. */
 export type LiveState = {
@@ -54,4 +55,30 @@ export type CostEstimate = {
     cost: string | null
     isPriced: boolean
   }[]
+}
+
+/** Sums are kept by the hour: `sinceAt` and `untilAt` are taken to the hours around them. */
+export type UsageQuery = {
+  sinceAt: number
+  untilAt: number
+  /** `model`, `upstream`, `window`, `key`, `batch`, or `tag:NAME` of the metadata. */
+  by: readonly string[]
+  /** Width of a bucket, a whole number of hours; null: the whole span is one. */
+  bucketMs: number | null
+}
+
+export type UsageGroup = UsageCounts & {
+  /** Start of the bucket; null without buckets. */
+  bucketAt: number | null
+  /** Value of each dimension; null where there is none: no upstream was called, no such tag, an unknown model. */
+  by: Readonly<Record<string, string | null>>
+  /** Decimal text; null where a model had no price for the window when its batch was created. */
+  cost: string | null
+  isPriced: boolean
+}
+
+export type UsageReport = {
+  groups: UsageGroup[]
+  /** Live batches beyond USAGE_LIVE_MAX, whose lines are not in the sums yet. */
+  liveBatchesLeftOut: number
 }

@@ -4,7 +4,7 @@ import type { Random } from '../lib/random.ts'
 /** In ASCII order, so that ids sort as the numbers they stand for. */
 const ALPHABET = '234567abcdefghijklmnopqrstuvwxyz'
 
-export type IdPrefix = 'file-' | 'batch_' | 'key_' | 'req_' | 'tenant_'
+export type IdPrefix = 'file-' | 'batch_' | 'key_' | 'req_' | 'tenant_' | 'whe_' | 'wh_'
 
 /** `prefix` + lower-case base32 of 48 bits of time and 80 random bits (DESIGN §5). Ids made later sort later. */
 export function newId(prefix: IdPrefix, at: number, random: Random): string {

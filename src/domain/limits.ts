@@ -26,6 +26,8 @@ export const FILENAME_CHARACTERS_MAX = 512
 export const METADATA_PAIRS_MAX = 16
 export const METADATA_KEY_CHARACTERS_MAX = 64
 export const METADATA_VALUE_CHARACTERS_MAX = 512
+/** Guess: whoever wants more kinds of failures wants all. */
+export const RETRY_GROUPS_MAX = 100
 export const BATCH_LIST_MAX = 100
 export const BATCH_LIST_DEFAULT = 20
 export const FILE_LIST_MAX = 10_000
@@ -53,6 +55,25 @@ export const CONNECT_MS_MAX = 10_000
 export const UNSYNCED_MS_MAX = 20
 /** A `Retry-After` beyond this is cut to it: the engine is asked again at least this often. */
 export const RETRY_AFTER_MS_MAX = 10 * 60_000
+
+/** Guess: names of models with permits at one upstream; callers can make up as many as they like (`sim/chat?ttft=51`). */
+export const PERMITS_KEPT_MAX = 10_000
+
+/** Guess: models of a new upstream that are tried, and how long each may take: an engine may load it first. */
+export const TESTED_MODELS_MAX = 16
+export const MODEL_TEST_MS_MAX = 120_000
+
+// Realtime calls, which pass through.
+/** Guess: calls that wait for a permit, over all models. */
+export const REALTIME_WAITING_MAX = 1_024
+/** Guess: nobody who sits before a screen waits longer for a permit. */
+export const REALTIME_WAIT_MS_MAX = 60_000
+/** Guess: bodies of realtime calls in memory at the same moment, read or being read. */
+export const REALTIME_BYTES_MAX = 256 * MIB
+/** Guess: upstreams tried one after the other while none could be connected to. */
+export const REALTIME_CONNECTS_MAX = 3
+/** Guess: a usual answer fits, so that a slow reader does not hold an engine's permit. */
+export const PASS_THROUGH_BUFFER_BYTES = 1 * MIB
 
 // Read-ahead of request lines.
 /** Guess: one coalesced read of input lines for a lane. */
@@ -96,6 +117,32 @@ export const LIST_WALKS_MAX = 1_024
 /** Guess: keys and upstreams that one server may have; both are listed whole. */
 export const KEYS_MAX = 10_000
 export const UPSTREAMS_MAX = 1_000
+
+// Webhooks.
+/** Guess: receivers of one tenant. */
+export const WEBHOOKS_PER_TENANT_MAX = 100
+/** Guess: deliveries of one webhook that its log keeps; those that wait are kept in any case. */
+export const DELIVERIES_KEPT_MAX = 1_000
+/** Guess: deliveries under way at a time, in all and to one webhook. */
+export const DELIVERIES_AT_ONCE_MAX = 32
+export const DELIVERIES_AT_ONCE_TO_ONE_MAX = 4
+/** Required by Standard Webhooks: a receiver has 15 to 30 s. */
+export const DELIVERY_MS_MAX = 15_000
+/** Guess: as much of a receiver's answer as the log shows. */
+export const DELIVERY_ANSWER_BYTES_MAX = 2_048
+/** Guess: an old secret signs beside the new one for this long when that is asked for. */
+export const SECRET_OVERLAP_MS = 24 * 60 * 60_000
+
+// Figures.
+/** Guess: prices of all models, windows and times that one server keeps; all of them are in memory. */
+export const PRICES_MAX = 10_000
+/** Guess: rows of one page, and of one question for usage; a wider question is refused. */
+export const USAGE_PAGE = 2_000
+export const USAGE_ROWS_MAX = 200_000
+/** Guess: live batches whose records are summed for one question. */
+export const USAGE_LIVE_MAX = 100
+export const USAGE_DIMENSIONS_MAX = 6
+export const PRICES_AT_ONCE_MAX = 1_000
 
 // Services.
 /** Guess: how long a repeated `Idempotency-Key` finds its first create again. */

@@ -1,29 +1,24 @@
 /** Everything countable about a batch, folded from its records in one pass: exact counts, percentiles from a histogram of milliseconds. */
 import type { Blobs } from '../blobs/blobs.ts'
 import { type Batch, emptyTally, isEnded, type Tally } from '../domain/batch.ts'
-import type { ServerConfig } from '../domain/config.ts'
 import type { Analytics } from '../domain/figures.ts'
-import type { StoredFile } from '../domain/file.ts'
 import { ANALYSES_KEPT_MAX } from '../domain/limits.ts'
-import { costPicos, decimalOf, priceOf, SIMULATED_PREFIX } from '../domain/price.ts'
+import { costPicos, decimalOf, SIMULATED_PREFIX } from '../domain/price.ts'
 import type { Clock } from '../lib/clock.ts'
-import { TroubleError } from '../lib/errors.ts'
 import { foldRecord, type LineRecord } from '../results/record.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
 import { type Latencies, newLatencies, note, quantiles } from './latencies.ts'
-import { createLineReader } from './line-reader.ts'
+import { findModels } from './line-models.ts'
+import type { PriceBook } from './price-book.ts'
 
 export type AnalyticsParts = {
   store: Store
   blobs: Blobs
   results: ResultLog
   clock: Clock
-  config: ServerConfig
+  prices: PriceBook
 }
-
-/** Places of the plan read at once: 256 KiB. */
-const PLAN_PLACES_MAX = 65_536
 
 export function createAnalytics(parts: AnalyticsParts) {
   /** An ended batch's records never change, so neither does its analysis. */
@@ -109,7 +104,7 @@ function present(batch: Batch, fold: Fold, parts: AnalyticsParts): Analytics {
   const wallMs = batch.inProgressAt === null ? null : Math.max(0, endedAt - batch.inProgressAt)
   const seconds = wallMs === null || wallMs === 0 ? null : wallMs / 1000
   const models = fold.models.map(({ model, lines, tokens }) => {
-    const price = priceOf(parts.config.prices, model, batch.window)
+    const price = parts.prices.at({ model, window: batch.window }, batch.createdAt)
     const picos = price === null ? null : costPicos(price, tokens)
     return {
       model,
@@ -150,41 +145,4 @@ function present(batch: Batch, fold: Fold, parts: AnalyticsParts): Analytics {
     isPriced,
     isSimulated: models.length > 0 && models.every(({ model }) => model.startsWith(SIMULATED_PREFIX)),
   }
-}
-
-type ModelLookup = { names: string[]; of: (lineIndex: number) => number }
-
-/** Which model each line asks for. An input that is gone still tells it when all its lines asked for the same. */
-async function findModels(batch: Batch, parts: AnalyticsParts): Promise<ModelLookup> {
-  const of = (): number => 0
-  const file = await parts.store.files.getEvenDeleted(batch.inputFileId)
-  const names = file?.inspection?.models.map(({ model }) => model) ?? []
-  if (file === null || names.length === 0) return { names: batch.model === null ? [] : [batch.model], of }
-  if (names.length === 1 || batch.inProgressAt === null) return { names, of }
-  try {
-    const numbers = await readModelNumbers(file, parts.blobs)
-    return { names, of: (lineIndex) => numbers[lineIndex] ?? 0 }
-  } catch (thrown) {
-    // A deleted input loses its bytes a moment before its row.
-    if (file.deletedAt === null || !(thrown instanceof TroubleError)) throw thrown
-    return { names: [], of }
-  }
-}
-
-/** The plan lists the lines model by model. At most two bytes a line, and only when the file has several models. */
-async function readModelNumbers(file: StoredFile, blobs: Blobs): Promise<Uint8Array | Uint16Array> {
-  const shares = file.inspection?.models ?? []
-  const lines = shares.reduce((sum, share) => sum + share.lines, 0)
-  const numbers = shares.length <= 256 ? new Uint8Array(lines) : new Uint16Array(lines)
-  const reader = createLineReader(blobs, file)
-  let from = 0
-  for (const [modelNumber, share] of shares.entries()) {
-    const end = from + share.lines
-    while (from < end) {
-      const to = Math.min(end, from + PLAN_PLACES_MAX)
-      for (const lineIndex of await reader.plan(from, to)) numbers[lineIndex] = modelNumber
-      from = to
-    }
-  }
-  return numbers
 }

@@ -29,7 +29,7 @@ export function inspectAnswer(answer: CallAnswer, key: string | null = null): In
   return {
     status: answer.status,
     body,
-    isJsonObject: object !== null,
+    isJsonObject: object !== null || answer.isHandedOn === true,
     errorCodes: error?.codes ?? NO_CODES,
     errorMessage: error?.message ?? null,
     usage: object === null ? null : usageOf(object),

@@ -66,6 +66,7 @@ export function createBatchService(parts: BatchServiceParts) {
       metadata: request.metadata,
       outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
       retryOf: origin?.retryOf ?? null,
+      keyId: request.keyId,
     }
     const idempotency = idempotencyOf(request, { tenantId, origin, now: createdAt })
     const created = await createOrFind(`batch ${batch.id}`, {

@@ -2,6 +2,7 @@
  * Ends batches. Every line that has no record gets its closing line, then the terminal state is stored together with the rows
  * of the result files. Each step may be repeated after a crash: the bitmap knows which lines have their record.
  */
+import type { Blobs } from '../blobs/blobs.ts'
 import type { Tally } from '../domain/batch.ts'
 import type { StoredFile } from '../domain/file.ts'
 import { CLOSING_LINES_UNSYNCED_MAX, WINDOW_LINES_MAX } from '../domain/limits.ts'
@@ -13,9 +14,11 @@ import type { Batch, Store } from '../store/store.ts'
 import type { LiveBatch } from './live-batch.ts'
 import type { Recorder } from './recorder.ts'
 import { closingErrors } from './result-line.ts'
+import { foldUsage } from './usage.ts'
 
 export type CloserParts = {
   store: Store
+  blobs: Blobs
   results: ResultLog
   recorder: Recorder
   clock: Clock
@@ -91,7 +94,8 @@ async function end(
   const files: StoredFile[] = []
   if (tally.outputLines > 0) files.push(resultFile(live.batch, 'output', tally, at))
   if (tally.errorLines > 0) files.push(resultFile(live.batch, 'error', tally, at))
-  const isEnded = await parts.store.batches.end(live.batch.id, { as, tally, at, files })
+  const usage = await foldUsage(live.batch, parts)
+  const isEnded = await parts.store.batches.end(live.batch.id, { as, tally, at, files, usage })
   // A cancel that was accepted after the last line still ends as cancelled.
   if (!isEnded && as !== 'cancelled' && (await isCancelling(live, parts)))
     await end(live, 'cancelled', tally, parts)

@@ -9,7 +9,7 @@ import type { ResultFileKind, ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
 import { findFile } from './file-lookup.ts'
 import { createLineReader } from './line-reader.ts'
-import type { Content, LineContent } from './service.ts'
+import type { Content, LineContent, OrderedContent } from './service.ts'
 
 export type ContentParts = { store: Store; blobs: Blobs; results: ResultLog; clock: Clock }
 
@@ -51,10 +51,13 @@ export function createContentService(parts: ContentParts) {
       }
     },
 
-    async openInputOrder(tenantId: string, id: string): Promise<LineContent | null> {
+    async openInputOrder(tenantId: string, id: string): Promise<OrderedContent | null> {
       const file = await find(tenantId, id)
       if (file === null) return null
-      if (file.kind === 'input') return inputLines(blobs, file, 0)
+      if (file.kind === 'input') {
+        const read = (range: { start: number; end: number }) => readExtents(blobs, file, range)
+        return { ...(await inputLines(blobs, file, 0)), read }
+      }
       const { batch, kind } = await requireBatch(store, file)
       if (!isEnded(batch.status)) {
         throw new RefusedError(
@@ -68,7 +71,8 @@ export function createContentService(parts: ContentParts) {
         lastLine: kind === 'output' ? batch.tally.outputLines : batch.tally.errorLines,
         isIncomplete: false,
         bytes: kind === 'output' ? batch.tally.outputBytes : batch.tally.errorBytes,
-        body: results.readInputOrder(batch.seq, kind),
+        body: results.readInputOrder(batch.seq, kind, 0),
+        read: ({ start, end }) => firstBytes(results.readInputOrder(batch.seq, kind, start), end - start),
       }
     },
 
@@ -86,6 +90,16 @@ async function requireBatch(store: Store, file: StoredFile): Promise<{ batch: Ba
   const batch = file.batchId === null ? null : await store.batches.get(file.batchId, file.tenantId)
   if (batch === null || file.kind === 'input') throw new BugError(`result file ${file.id} has no batch`)
   return { batch, kind: file.kind }
+}
+
+async function* firstBytes(source: AsyncIterable<Uint8Array>, bytes: number): AsyncIterable<Uint8Array> {
+  let left = bytes
+  if (left === 0) return
+  for await (const chunk of source) {
+    yield chunk.subarray(0, left)
+    left -= Math.min(left, chunk.byteLength)
+    if (left === 0) return
+  }
 }
 
 /** Request lines from a number on; blank lines are not counted and do not appear before the first one. */

@@ -1,15 +1,15 @@
 /** What a file would cost in a window: estimated tokens times configured prices. No price is not zero. */
 import { isEndpoint } from '../domain/batch.ts'
-import type { ServerConfig } from '../domain/config.ts'
 import type { CostEstimate } from '../domain/figures.ts'
 import type { Inspection } from '../domain/file.ts'
-import { costPicos, decimalOf, priceOf } from '../domain/price.ts'
+import { costPicos, decimalOf } from '../domain/price.ts'
 import { ESTIMATE_BASIS, estimateTokens } from '../jsonl/estimate.ts'
+import type { PriceBook } from './price-book.ts'
 
 export function estimateCost(
   file: { id: string; inspection: Inspection },
   window: string,
-  config: ServerConfig,
+  parts: { prices: PriceBook; now: number; currency: string },
 ): CostEstimate {
   const { inspection } = file
   const [endpoint] = inspection.endpoints
@@ -18,7 +18,7 @@ export function estimateCost(
     endpoint !== undefined && isEndpoint(endpoint) ? endpoint : null,
   )
   const models = estimates.map((estimate) => {
-    const price = priceOf(config.prices, estimate.model, window)
+    const price = parts.prices.at({ model: estimate.model, window }, parts.now)
     const tokens = {
       promptTokens: estimate.inputTokens,
       cachedTokens: 0,
@@ -30,7 +30,7 @@ export function estimateCost(
   return {
     fileId: file.id,
     window,
-    currency: config.currency,
+    currency: parts.currency,
     totalRequests: inspection.lines,
     inputTokens: models.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
     outputTokens: models.reduce((sum, { outputTokens }) => sum + outputTokens, 0),

@@ -15,6 +15,7 @@ import type { Random } from '../lib/random.ts'
 import type { Lane, LineRequest } from './lane.ts'
 import type { LiveBatch } from './live-batch.ts'
 import { ModelQueue } from './model-queue.ts'
+import { PassThrough } from './pass-through.ts'
 import type { Recorder } from './recorder.ts'
 import type { LineCallEnd, Upstream } from './upstream.ts'
 import type { UpstreamRegistry } from './upstream-registry.ts'
@@ -25,6 +26,8 @@ const UNKNOWN_MODEL_LINES_MAX = 64
 export class Dispatcher {
   callsStarted = 0
   callsRetried = 0
+  /** Callers who sit and wait: served before any line. */
+  readonly passThrough: PassThrough
   readonly #queues = new Map<string, ModelQueue>()
   readonly #batches = new Map<Lane, LiveBatch>()
   readonly #parts: DispatcherParts
@@ -36,6 +39,15 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
+    this.passThrough = new PassThrough({
+      ...parts,
+      onEnd: (model, upstream) => {
+        // A trial that was cut has decided nothing: whoever comes next makes it, whatever the model.
+        if (upstream.isOnTrial) this.wakeAll()
+        else this.wake(model)
+        if (this.#onDrained !== null && this.inFlight === 0) this.#onDrained()
+      },
+    })
     this.#requestIdPrefix = `req_${Buffer.from(parts.random.bytes(10)).toString('hex')}`
   }
 
@@ -79,6 +91,7 @@ export class Dispatcher {
   }
 
   wakeAll(): void {
+    if (this.passThrough.waiting > 0) this.passThrough.serveAll()
     // When one call decides over an upstream, the model whose last trial is longest ago makes it.
     const queues = [...this.#queues.values()].toSorted((a, b) => a.lastTrial - b.lastTrial)
     for (const { model } of queues) this.wake(model)
@@ -86,6 +99,7 @@ export class Dispatcher {
 
   /** Starts calls for the model while slots and lines last. */
   wake(model: string): void {
+    if (this.passThrough.waiting > 0) this.passThrough.serve(model)
     const queue = this.#queues.get(model)
     if (queue === undefined || this.#isStopped) return
     queue.loadAhead()

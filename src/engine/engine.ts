@@ -4,7 +4,8 @@
  */
 import type { Tally } from '../domain/batch.ts'
 import type { LiveState } from '../domain/figures.ts'
-import type { EngineCounters, ServedModel, UpstreamState } from './service.ts'
+import type { PassThrough } from './pass-through.ts'
+import type { EngineCounters, NewUpstream, ServedModel, UpstreamState } from './service.ts'
 
 export interface Engine {
   /** Recovers every live batch and begins to work. */
@@ -16,6 +17,7 @@ export interface Engine {
   live(batchId: string): LiveState | null
   models(): ServedModel[]
   readonly upstreams: UpstreamAdmin
+  readonly passThrough: Pick<PassThrough, 'call'>
   counters(): EngineCounters
   /** @throws TroubleError with what keeps the engine from working */
   checkReady(): void
@@ -25,12 +27,7 @@ export interface Engine {
 
 export interface UpstreamAdmin {
   list(): UpstreamState[]
-  add(request: {
-    name: string | null
-    url: string
-    key: string | null
-    concurrency: number | null
-  }): Promise<UpstreamState>
+  add(request: NewUpstream): Promise<UpstreamState>
   remove(name: string): Promise<boolean>
   /** Asks for the models now. */
   test(name: string): Promise<UpstreamState | null>

@@ -16,9 +16,9 @@ import type { Batch, Store } from '../store/store.ts'
 import { type CloserParts, cancel, complete, expire, resultFile } from './closer.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Engine } from './engine.ts'
-import { Lane } from './lane.ts'
-import { LiveBatch } from './live-batch.ts'
+import { LiveBatch, lanesOf } from './live-batch.ts'
 import { openBatch } from './opening.ts'
+import type { PassThrough } from './pass-through.ts'
 import { Recorder } from './recorder.ts'
 import type { EngineCounters } from './service.ts'
 import { Steps } from './steps.ts'
@@ -36,6 +36,8 @@ export type EngineParts = {
   fixedUpstreams: readonly UpstreamConfig[]
   /** Free bytes on the disk of the data folder. */
   freeBytes: () => number
+  /** Something was stored that webhooks are to be told of. */
+  onAnnounced: () => void
   /** Something went wrong that no caller waits for. */
   onTrouble: (what: string, cause: unknown) => void
 }
@@ -53,6 +55,7 @@ export function createEngine(parts: EngineParts): Engine {
 
 class LocalEngine implements Engine {
   readonly upstreams: UpstreamRegistry
+  readonly passThrough: PassThrough
   readonly #parts: EngineParts
   readonly #live = new Map<string, LiveBatch>()
   readonly #bySeq = new Map<number, LiveBatch>()
@@ -69,7 +72,7 @@ class LocalEngine implements Engine {
   constructor(parts: EngineParts) {
     this.#parts = parts
     this.#steps = new Steps(parts.clock, parts.onTrouble)
-    const { store, results, clock, random, config } = parts
+    const { store, blobs, results, clock, random, config } = parts
     const onAllRecorded = (live: LiveBatch): void => this.#onAllRecorded(live)
     this.#recorder = new Recorder({ results, clock, onAllRecorded })
     this.upstreams = new UpstreamRegistry({
@@ -89,8 +92,9 @@ class LocalEngine implements Engine {
       diskReason: () => this.#diskReason(),
       oldestUnsyncedAt: () => results.oldestUnsyncedAt(),
     })
+    this.passThrough = this.#dispatcher.passThrough
     const cancelGraceMs = config.timing.cancelGraceMs
-    this.#closerParts = { store, results, recorder: this.#recorder, clock, cancelGraceMs }
+    this.#closerParts = { store, blobs, results, recorder: this.#recorder, clock, cancelGraceMs }
     results.onDurable((marks) => this.#onDurable(marks))
     results.onBlocked((reason) => {
       this.#blockedReason = reason
@@ -160,6 +164,8 @@ class LocalEngine implements Engine {
       callsStarted: this.#dispatcher.callsStarted,
       callsRetried: this.#dispatcher.callsRetried,
       inFlight: this.#dispatcher.inFlight,
+      realtimeStarted: this.passThrough.started,
+      realtimeWaiting: this.passThrough.waiting,
       liveBatches: this.#live.size,
       syncs,
       syncP50Ms: p50Ms,
@@ -251,33 +257,13 @@ class LocalEngine implements Engine {
     if (status === 'finalizing' && endsAs === 'expired') return this.#close(live, 'expire')
     if (live.recordedLines === live.batch.linesTotal) return this.#close(live, 'complete')
     if (this.#isDue(live)) return this.#close(live, 'expire')
-    live.lanes = this.#lanesOf(live)
-    this.#dispatcher.addLanes(live)
-  }
-
-  #lanesOf(live: LiveBatch): Lane[] {
-    const shares = live.file?.inspection?.models ?? []
-    const { reader, batch } = live
-    if (reader === null) return []
-    let from = 0
-    return shares.map((share) => {
-      const places = { from, to: from + share.lines }
-      from = places.to
-      return new Lane({
-        batchId: batch.id,
-        tenantId: batch.tenantId,
-        seq: batch.seq,
-        deadlineAt: batch.expiresAt,
-        model: share.model,
-        places,
-        hasPlan: shares.length > 1,
-        recorded: live.recorded,
-        reader,
-        clock: this.#parts.clock,
-        onReady: () => this.#dispatcher.wake(share.model),
-        onTrouble: (cause) => this.#steps.run(`halt ${batch.id}`, () => this.#halt(live, messageOf(cause))),
-      })
+    live.lanes = lanesOf(live, {
+      clock: this.#parts.clock,
+      onReady: (model) => this.#dispatcher.wake(model),
+      onTrouble: (cause) =>
+        this.#steps.run(`halt ${live.batch.id}`, () => this.#halt(live, messageOf(cause))),
     })
+    this.#dispatcher.addLanes(live)
   }
 
   #onAllRecorded(live: LiveBatch): void {
@@ -312,6 +298,8 @@ class LocalEngine implements Engine {
     this.#live.delete(live.batch.id)
     this.#bySeq.delete(live.batch.seq)
     this.#parts.results.release(live.batch.seq)
+    // Mostly because it has ended; a hint too many costs one look.
+    this.#parts.onAnnounced()
   }
 
   #onDurable(marks: readonly DurableMark[]): void {
@@ -344,10 +332,19 @@ class LocalEngine implements Engine {
       if (live.phase !== 'running') continue
       const tokens = live.tally.promptTokens + live.tally.completionTokens
       live.pace.sample(now, { lines: recordedLines(live.tally), tokens })
+      if (live.noteEta(this.live(live.batch.id)?.etaAt ?? null)) this.#warnOf(live)
     }
     const wasLow = this.#isLowOnSpace
     this.#isLowOnSpace = this.#parts.freeBytes() < this.#parts.config.limits.dispatchFreeBytesMin
     if (wasLow && !this.#isLowOnSpace) this.#dispatcher.wakeAll()
+  }
+
+  #warnOf(live: LiveBatch): void {
+    this.#steps.run(`warn of ${live.batch.id}`, async () => {
+      const { store, clock } = this.#parts
+      await store.webhooks.announce(live.batch.id, 'batch.at_risk', clock.now())
+      this.#parts.onAnnounced()
+    })
   }
 
   async #storeTallies(): Promise<void> {

@@ -2,6 +2,7 @@
 
 import type { Outcome } from '../domain/batch.ts'
 import { lineHash } from '../domain/ids.ts'
+import { NO_UPSTREAM } from '../domain/usage.ts'
 import { hasBit, setBit } from '../lib/bitmap.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ResultLog } from '../results/result-log.ts'
@@ -10,9 +11,6 @@ import type { LineRequest } from './lane.ts'
 import type { LiveBatch } from './live-batch.ts'
 import { answeredLine, type LineParts, unansweredLine } from './result-line.ts'
 import type { LineCallEnd } from './upstream.ts'
-
-/** In a record: no upstream was called. */
-const NO_UPSTREAM = 255
 
 export type Ends = Record<Outcome, number>
 

@@ -20,7 +20,11 @@ function retry(
   id: string,
   more: { withCancelled?: boolean; key?: string } = {},
 ): Promise<Batch | null> {
-  const options = { includeCancelled: more.withCancelled ?? false, idempotencyKey: more.key ?? null }
+  const options = {
+    includeCancelled: more.withCancelled ?? false,
+    idempotencyKey: more.key ?? null,
+    keyId: null,
+  }
   return own.service.retryBatch(TENANT, id, options)
 }
 
@@ -146,6 +150,7 @@ test('what cannot be retried is refused with what to do instead', async () => {
   assert.equal(
     await rig.service.retryBatch('tenant_other', failed.id, {
       includeCancelled: false,
+      keyId: null,
       idempotencyKey: null,
     }),
     null,

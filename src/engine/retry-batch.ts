@@ -1,10 +1,10 @@
 /** A new batch of the lines of an ended one that failed or expired, from a real input file that holds just those lines byte for byte. */
 import type { Blobs } from '../blobs/blobs.ts'
-import { type Batch, type Endpoint, isEnded, isEndpoint, type Outcome } from '../domain/batch.ts'
+import { type Batch, type Endpoint, isEnded, isEndpoint } from '../domain/batch.ts'
 import type { ServerConfig } from '../domain/config.ts'
+import { selectionIdOf } from '../domain/failure.ts'
 import type { StoredFile } from '../domain/file.ts'
 import { requireWindow } from '../domain/window.ts'
-import { newBitmap, setBit } from '../lib/bitmap.ts'
 import type { Clock } from '../lib/clock.ts'
 import { assert, RefusedError, TroubleError } from '../lib/errors.ts'
 import type { ResultLog } from '../results/result-log.ts'
@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts'
 import type { BatchOrigin } from './batch-service.ts'
 import { OutcomeUnknownError } from './commit-outcome.ts'
 import { copyLines } from './line-copy.ts'
+import { type Selection, selectLines } from './retry-selection.ts'
 import type { NewBatchRequest, Upload } from './service.ts'
 
 export type RetryParts = {
@@ -25,9 +26,15 @@ export type RetryParts = {
   createBatch: (tenantId: string, request: NewBatchRequest, origin: BatchOrigin) => Promise<Batch>
 }
 
-type RetryRequest = { id: string; includeCancelled: boolean; idempotencyKey: string | null }
+type RetryRequest = Selection & {
+  id: string
+  idempotencyKey: string | null
+  keyId: string | null
+}
 
-/** @throws RefusedError `batch_running`, `nothing_to_retry`, `input_gone` (409) */
+/**
+ * @throws RefusedError `batch_running`, `nothing_to_retry`, `input_gone`, `errors_gone`, `retry_running` (409); `unknown_group` (400)
+ */
 export async function retryBatch(
   parts: RetryParts,
   tenantId: string,
@@ -38,13 +45,20 @@ export async function retryBatch(
   if (origin === null) return null
   requireEnded(origin)
   const live = (await store.batches.children(origin.id)).find((child) => !isEnded(child.status))
-  if (live !== undefined) return parts.getBatch(tenantId, live.id)
+  if (live !== undefined) {
+    await requireSame(store, { origin, live, request })
+    return parts.getBatch(tenantId, live.id)
+  }
   requireWindow(origin.window, config.windows)
-  const selected = await selectLines(parts.results, origin, request.includeCancelled)
+  if (request.groups !== null) await requireErrors(store, origin)
+  const selected = await selectLines(parts.results, origin, request)
   if (selected.lines === 0) throw nothingToRetry(origin, request.includeCancelled)
   const input = await store.files.getEvenDeleted(origin.inputFileId)
   if (input === null) throw inputGone(origin)
-  const file = await uploadLines(parts, { origin, input, bitmap: selected.bitmap })
+  const file = await uploadLines(parts, {
+    ...{ origin, input, bitmap: selected.bitmap },
+    filename: filenameOf(origin, request),
+  })
   return createFrom(parts, { origin, file, request })
 }
 
@@ -65,53 +79,67 @@ async function createFrom(
         metadata: origin.metadata === null ? null : { ...origin.metadata },
         outputExpiresAfterSeconds: origin.outputExpiresAfterSeconds,
         idempotencyKey: request.idempotencyKey,
+        keyId: request.keyId,
       },
-      { retryOf: origin.id, requestKey: request.includeCancelled ? 'with cancelled' : 'failed' },
+      { retryOf: origin.id, requestKey: requestKeyOf(request) },
     )
     .catch(async (thrown: unknown) => {
       if (!(thrown instanceof OutcomeUnknownError)) await takeBack()
       throw thrown
     })
-  if (batch.inputFileId !== file.id) await takeBack()
+  if (batch.inputFileId !== file.id) {
+    await takeBack()
+    await requireSame(parts.store, { origin, live: batch, request })
+  }
   return batch
 }
 
-async function selectLines(
-  results: ResultLog,
-  origin: Batch,
-  includeCancelled: boolean,
-): Promise<{ bitmap: Uint8Array; lines: number }> {
-  const wanted: ReadonlySet<Outcome> = new Set(
-    includeCancelled ? ['failed', 'expired', 'cancelled'] : ['failed', 'expired'],
+function requestKeyOf({ groups, includeCancelled }: Selection): string {
+  if (groups !== null) return `groups ${groups.join(' ')}`
+  return includeCancelled ? 'with cancelled' : 'failed'
+}
+
+/** Tells which lines a retry took: by its name a batch is known to run those of the same groups. */
+function filenameOf(origin: Batch, { groups }: Selection): string {
+  return `${origin.id}_retry${groups === null ? '' : `_${selectionIdOf(groups)}`}.jsonl`
+}
+
+/** A batch has one retry at a time. Whoever asks for other lines must not take it for theirs. */
+async function requireSame(
+  store: Store,
+  { origin, live, request }: { origin: Batch; live: Batch; request: Selection },
+): Promise<void> {
+  const input = await store.files.getEvenDeleted(live.inputFileId)
+  // Its bytes are kept while it runs, and so is what is known of it; without that nothing can be said against it.
+  if (input === null || input.filename === filenameOf(origin, request)) return
+  throw new RefusedError(
+    'retry_running',
+    `Batch ${live.id} runs other failed lines of ${origin.id}: retry these once it has ended.`,
+    { status: 409 },
   )
-  const bitmap = newBitmap(origin.linesTotal)
-  let lines = 0
-  // A batch that was cancelled before it started has no records.
-  if (origin.inProgressAt === null) return { bitmap, lines }
-  for await (const records of results.records(origin.seq)) {
-    for (const record of records) {
-      if (!wanted.has(record.outcome)) continue
-      setBit(bitmap, record.lineIndex)
-      lines += 1
-    }
-  }
-  return { bitmap, lines }
+}
+
+/** Groups are told by what the lines of the error file say. */
+async function requireErrors(store: Store, origin: Batch): Promise<void> {
+  const { errorFileId, tenantId } = origin
+  if (errorFileId === null || (await store.files.get(errorFileId, tenantId)) !== null) return
+  throw new RefusedError(
+    'errors_gone',
+    `The error file ${errorFileId} of batch ${origin.id} was deleted, so its groups are not known: retry all of it.`,
+    { status: 409 },
+  )
 }
 
 async function uploadLines(
   parts: RetryParts,
-  source: { origin: Batch; input: StoredFile; bitmap: Uint8Array },
+  source: { origin: Batch; input: StoredFile; bitmap: Uint8Array; filename: string },
 ): Promise<StoredFile> {
-  const { origin, input, bitmap } = source
+  const { origin, input, bitmap, filename } = source
   const upload = await parts.beginUpload(origin.tenantId)
   try {
     const lines = copyLines(parts.blobs, input, { bitmap, linesTotal: origin.linesTotal })
     for await (const bytes of lines) await upload.write(bytes)
-    return await upload.finish({
-      filename: `${origin.id}_retry.jsonl`,
-      purpose: 'batch',
-      expiresAfterSeconds: null,
-    })
+    return await upload.finish({ filename, purpose: 'batch', expiresAfterSeconds: null })
   } catch (thrown) {
     await upload.abort()
     const isGone = thrown instanceof TroubleError && thrown.code === 'damaged'

@@ -3,6 +3,7 @@ import type { Blobs } from '../blobs/blobs.ts'
 import type { ServerConfig } from '../domain/config.ts'
 import type { StoredFile } from '../domain/file.ts'
 import { base32, keyHash, newId } from '../domain/ids.ts'
+import { SIMULATED_PREFIX } from '../domain/price.ts'
 import { requireWindow } from '../domain/window.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Random } from '../lib/random.ts'
@@ -15,8 +16,12 @@ import { estimateCost } from './cost.ts'
 import type { Engine } from './engine.ts'
 import { createFileService } from './file-service.ts'
 import type { Intake } from './intake.ts'
+import type { PriceBook } from './price-book.ts'
 import { retryBatch } from './retry-batch.ts'
-import type { Service } from './service.ts'
+import type { DiskSpace, ModelFacts, Service } from './service.ts'
+import { reportUsage } from './usage.ts'
+import type { WebhookSender } from './webhook-sender.ts'
+import { createWebhookService } from './webhook-service.ts'
 
 export type ServiceParts = {
   store: Store
@@ -28,6 +33,8 @@ export type ServiceParts = {
   random: Random
   config: ServerConfig
   freeBytes: () => number
+  sender: WebhookSender
+  prices: PriceBook
 }
 
 /** Our own keys begin with this, so that a wrong one is told from any other bearer value. */
@@ -64,32 +71,62 @@ export function createService(parts: ServiceParts): Service {
       requireWindow(window, config.windows)
       const file = await files.getFile(tenantId, fileId)
       if (file === null || file.inspection === null) return null
-      return estimateCost({ id: file.id, inspection: file.inspection }, window, config)
+      const { prices } = parts
+      const facts = { id: file.id, inspection: file.inspection }
+      return estimateCost(facts, window, { prices, now: clock.now(), currency: config.currency })
     },
     createBatch: (tenantId, request) => batches.createBatch(tenantId, request, null),
     getBatch: batches.getBatch,
     listBatches: batches.listBatches,
     cancelBatch: batches.cancelBatch,
-    retryBatch: (tenantId, id, options) =>
-      retryBatch({ ...parts, ...batches, beginUpload: files.beginUpload }, tenantId, { id, ...options }),
+    retryBatch: (tenantId, id, { groups, ...options }) =>
+      retryBatch({ ...parts, ...batches, beginUpload: files.beginUpload }, tenantId, {
+        ...{ id, ...options },
+        groups: groups === undefined ? null : [...new Set(groups)].toSorted(),
+      }),
     liveState: (batchId) => engine.live(batchId),
     async analyse(tenantId, id) {
       const batch = await batches.getBatch(tenantId, id)
       return batch === null ? null : analyse(batch)
     },
+    usage: (tenantId, query) => reportUsage(tenantId, query, parts),
+    prices: () => parts.prices.current(clock.now()),
+    setPrices: (rules) => parts.prices.set(rules, clock.now()),
     records: (batch) => parts.results.records(batch.seq),
     models: () => engine.models(),
+    describeModel: (id) => describeModel(id, parts),
+    passThrough: (request) => engine.passThrough.call(request),
     upstreams: () => engine.upstreams.list(),
     addUpstream: (request) => engine.upstreams.add(request),
     removeUpstream: (name) => engine.upstreams.remove(name),
     testUpstream: (name) => engine.upstreams.test(name),
     ...createKeyUses(parts),
+    ...createWebhookService({ ...parts, isPrivateAllowed: config.webhooks.isPrivateAllowed }),
     async checkReady() {
       engine.checkReady()
       await store.check()
-      return { wallClockDriftMs: clock.wallClockDriftMs() }
+      return { wallClockDriftMs: clock.wallClockDriftMs(), space: diskSpace(parts) }
     },
     counters: () => engine.counters(),
+  }
+}
+
+function diskSpace({ freeBytes, config }: ServiceParts): DiskSpace {
+  const bytes = freeBytes()
+  if (bytes < config.limits.dispatchFreeBytesMin) return 'full'
+  return bytes < config.limits.uploadFreeBytesMin ? 'low' : 'ok'
+}
+
+function describeModel(id: string, { engine, prices, clock }: ServiceParts): ModelFacts | null {
+  const model = engine.models().find((candidate) => candidate.id === id)
+  if (model === undefined) return null
+  const serving = engine.upstreams.list().filter(({ models }) => models.includes(id))
+  const isSimulated = id.startsWith(SIMULATED_PREFIX)
+  return {
+    ...model,
+    upstreams: serving.map(({ name, state }) => ({ name, state })),
+    isSimulated,
+    prices: isSimulated ? [] : prices.current(clock.now()).filter((rule) => rule.model === id),
   }
 }
 

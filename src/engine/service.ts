@@ -3,11 +3,14 @@
  * Every call takes the tenant of the key; another tenant's ids behave exactly like unknown ones.
  */
 import type { Batch, Endpoint } from '../domain/batch.ts'
-import type { Analytics, CostEstimate, LiveState } from '../domain/figures.ts'
+import type { PriceRule } from '../domain/config.ts'
+import type { Analytics, CostEstimate, LiveState, UsageQuery, UsageReport } from '../domain/figures.ts'
 import type { StoredFile } from '../domain/file.ts'
+import type { Delivery, Webhook, WebhookEvent } from '../domain/webhook.ts'
 import type { WindowPolicy } from '../domain/window.ts'
 import type { LineRecord } from '../results/record.ts'
-import type { Key, Paged, UpstreamRow } from '../store/store.ts'
+import type { Key, Paged, PriceVersion, UpstreamRow } from '../store/store.ts'
+import type { PassThroughAnswer, PassThroughRequest } from './pass-through.ts'
 
 /** One upload in progress. The purpose may come after the bytes, so it is given at the end. */
 export interface Upload {
@@ -42,6 +45,9 @@ export type LineContent = {
   body: AsyncIterable<Uint8Array>
 }
 
+/** Lines in the order of the input, with their bytes in that order. */
+export type OrderedContent = LineContent & Pick<Content, 'read'>
+
 export type NewBatchRequest = {
   inputFileId: string
   endpoint: Endpoint
@@ -49,9 +55,34 @@ export type NewBatchRequest = {
   metadata: Record<string, string> | null
   outputExpiresAfterSeconds: number | null
   idempotencyKey: string | null
+  /** Key that asks, or null. */
+  keyId: string | null
 }
 
+/** Amounts null: no price from now on. */
+export type NewPrice = Omit<PriceVersion, 'validFromAt'>
+
 export type ServedModel = { id: string; createdAt: number; ownedBy: string }
+
+/** What this server knows of a model beyond its name. */
+export type ModelFacts = ServedModel & {
+  upstreams: { name: string; state: UpstreamState['state'] }[]
+  isSimulated: boolean
+  /** One for each window that has a price. */
+  prices: PriceRule[]
+}
+
+export type NewUpstream = {
+  name: string | null
+  url: string
+  /** The engine's own key, or null. */
+  key: string | null
+  concurrency: number | null
+  /** Nothing is kept unless it lists models and answers a call. */
+  isTested: boolean
+  /** Models that it must serve, each of which is tested; null: any one. */
+  models: readonly string[] | null
+}
 
 export type UpstreamState = UpstreamRow & {
   state: 'up' | 'slowed' | 'paused' | 'unknown'
@@ -61,7 +92,27 @@ export type UpstreamState = UpstreamRow & {
   inFlight: number
 }
 
-export interface Service {
+export type WebhookFacts = Pick<Webhook, 'name' | 'url' | 'events'>
+
+export interface WebhookService {
+  /** @throws RefusedError `invalid_url`, `private_target`, `too_many_webhooks` */
+  createWebhook(tenantId: string, facts: WebhookFacts): Promise<Webhook>
+  listWebhooks(tenantId: string): Promise<Webhook[]>
+  getWebhook(tenantId: string, id: string): Promise<Webhook | null>
+  /** A webhook that was disabled delivers again. */
+  updateWebhook(tenantId: string, id: string, facts: Partial<WebhookFacts>): Promise<Webhook | null>
+  removeWebhook(tenantId: string, id: string): Promise<boolean>
+  /** @param options keepsOld: the old secret signs beside the new one for SECRET_OVERLAP_MS */
+  rotateWebhookSecret(tenantId: string, id: string, options: { keepsOld: boolean }): Promise<Webhook | null>
+  /** Sends an event of a batch that does not exist. @returns what came of it */
+  testWebhook(tenantId: string, id: string, event: WebhookEvent): Promise<Delivery | null>
+  /** Newest first. */
+  listDeliveries(tenantId: string, id: string, limit: number): Promise<Delivery[] | null>
+  /** One more attempt now. @returns what came of it */
+  resendDelivery(tenantId: string, id: string, deliveryId: string): Promise<Delivery | null>
+}
+
+export interface Service extends WebhookService {
   readonly windows: readonly WindowPolicy[]
 
   /** @throws RefusedError `too_many_uploads`; TroubleError `disk_full` below the first mark of free space. */
@@ -76,7 +127,7 @@ export interface Service {
   openContent(tenantId: string, id: string): Promise<Content | null>
   openLines(tenantId: string, id: string, fromLine: number): Promise<LineContent | null>
   /** @throws RefusedError `not_ended` (409) while the batch runs. */
-  openInputOrder(tenantId: string, id: string): Promise<LineContent | null>
+  openInputOrder(tenantId: string, id: string): Promise<OrderedContent | null>
   /** All findings of an input file, as JSONL; null when unknown. */
   openFindings(tenantId: string, fileId: string): Promise<AsyncIterable<Uint8Array> | null>
   estimateCost(tenantId: string, fileId: string, window: string): Promise<CostEstimate | null>
@@ -89,27 +140,37 @@ export interface Service {
   ): Promise<Paged<Batch>>
   /** @throws RefusedError `batch_ended` (409) when it is completed, failed or expired. */
   cancelBatch(tenantId: string, id: string): Promise<Batch | null>
-  /** @throws RefusedError `batch_running`, `nothing_to_retry` (409) */
+  /** @param options.groups of failures (`groupIdOf`); all without. @throws RefusedError as `retryBatch` in retry-batch.ts */
   retryBatch(
     tenantId: string,
     id: string,
-    options: { includeCancelled: boolean; idempotencyKey: string | null },
+    options: {
+      includeCancelled: boolean
+      groups?: readonly string[]
+      idempotencyKey: string | null
+      keyId: string | null
+    },
   ): Promise<Batch | null>
   /** Null for a batch that has ended or is unknown here. */
   liveState(batchId: string): LiveState | null
+  /** @throws RefusedError `usage_too_large` */
+  usage(tenantId: string, query: UsageQuery): Promise<UsageReport>
+  /** Prices that hold now. */
+  prices(): PriceRule[]
+  /** From now on; batches that exist keep theirs. Durable when it resolves. @throws RefusedError `too_many_prices` (409) */
+  setPrices(rules: readonly NewPrice[]): Promise<void>
   analyse(tenantId: string, id: string): Promise<Analytics | null>
   records(batch: Batch): AsyncIterable<readonly LineRecord[]>
 
   models(): ServedModel[]
+  /** Null for one that no upstream serves. */
+  describeModel(id: string): ModelFacts | null
+  /** One call to an upstream that serves the model, before any line of a batch. See `PassThrough.call`. */
+  passThrough(request: PassThroughRequest): Promise<PassThroughAnswer>
 
   upstreams(): UpstreamState[]
-  /** @param key the engine's own key, or null. Durable when it resolves. @throws RefusedError for a bad URL or a taken name. */
-  addUpstream(request: {
-    name: string | null
-    url: string
-    key: string | null
-    concurrency: number | null
-  }): Promise<UpstreamState>
+  /** Durable when it resolves. @throws RefusedError for a bad URL or a taken name; `upstream_…` when its test fails. */
+  addUpstream(request: NewUpstream): Promise<UpstreamState>
   removeUpstream(name: string): Promise<boolean>
   /** Asks for the models and makes no inference call. */
   testUpstream(name: string): Promise<UpstreamState | null>
@@ -123,9 +184,12 @@ export interface Service {
   revokeKey(id: string): Promise<boolean>
 
   /** Storage and engine usable: resolves; else rejects with the reason. */
-  checkReady(): Promise<{ wallClockDriftMs: number }>
+  checkReady(): Promise<{ wallClockDriftMs: number; space: DiskSpace }>
   counters(): EngineCounters
 }
+
+/** low: uploads are refused. full: no request is dispatched either. */
+export type DiskSpace = 'ok' | 'low' | 'full'
 
 /** For `/metrics`. Totals since start, and gauges. */
 export type EngineCounters = {
@@ -133,6 +197,9 @@ export type EngineCounters = {
   callsStarted: number
   callsRetried: number
   inFlight: number
+  realtimeStarted: number
+  /** Realtime calls without a permit. */
+  realtimeWaiting: number
   liveBatches: number
   syncs: number
   /** Received → durable, milliseconds. */

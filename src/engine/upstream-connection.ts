@@ -15,6 +15,8 @@ export type CallAnswer = {
   body: Buffer
   /** Monotonic ms at the first byte of the answer. */
   firstByteAt: number
+  /** A success whose bytes went on as they came: `body` holds none of them. */
+  isHandedOn?: boolean
 }
 
 export type CallEnd = { answer: CallAnswer } | { failure: CallFailure; message: string }
@@ -26,10 +28,19 @@ export type OutgoingCall = {
   cut(failure: 'cut' | 'stall', message: string): void
 }
 
+export type CallOptions = { answerBytesMax: number; monotonicMs: () => number }
+
+/** Makes what follows one call: `Call`, or one that hands the answer on as it comes. */
+export type MakeCall = (
+  options: CallOptions,
+  onEnd: (end: CallEnd) => void,
+) => OutgoingCall & Dispatcher.DispatchHandler
+
 export type Connections = {
   call(
     request: { method: 'GET' | 'POST'; path: string; headers: CallHeaders; body: Uint8Array | null },
     onEnd: (end: CallEnd) => void,
+    makeCall?: MakeCall,
   ): OutgoingCall
   close(): Promise<void>
 }
@@ -59,9 +70,9 @@ export function openConnections(
   }
 
   return {
-    call(request, onEnd) {
+    call(request, onEnd, makeCall = gatherAnswer) {
       const client = take()
-      const call = new Call(options, (end) => {
+      const call = makeCall(options, (end) => {
         idle.push(client)
         onEnd(end)
       })
@@ -80,7 +91,10 @@ export function openConnections(
   }
 }
 
-class Call implements OutgoingCall, Dispatcher.DispatchHandler {
+const gatherAnswer: MakeCall = (options, onEnd) => new Call(options, onEnd)
+
+/** Keeps the answer until it is whole. */
+export class Call implements OutgoingCall, Dispatcher.DispatchHandler {
   lastByteAt: number
   #controller: Dispatcher.DispatchController | null = null
   #cutFailure: { failure: CallFailure; message: string } | null = null
@@ -91,10 +105,10 @@ class Call implements OutgoingCall, Dispatcher.DispatchHandler {
   #firstByteAt = 0
   #chunks: Buffer[] = []
   #bytes = 0
-  readonly #options: { answerBytesMax: number; monotonicMs: () => number }
+  readonly #options: CallOptions
   readonly #onEnd: (end: CallEnd) => void
 
-  constructor(options: { answerBytesMax: number; monotonicMs: () => number }, onEnd: (end: CallEnd) => void) {
+  constructor(options: CallOptions, onEnd: (end: CallEnd) => void) {
     this.#options = options
     this.#onEnd = onEnd
     this.lastByteAt = options.monotonicMs()

@@ -8,8 +8,9 @@ import { RefusedError } from '../lib/errors.ts'
 import type { Random } from '../lib/random.ts'
 import type { UpstreamStore } from '../store/store.ts'
 import type { UpstreamAdmin } from './engine.ts'
-import type { ServedModel, UpstreamState } from './service.ts'
+import type { NewUpstream, ServedModel, UpstreamState } from './service.ts'
 import { Upstream, type UpstreamSettings } from './upstream.ts'
+import { checkUpstream } from './upstream-check.ts'
 
 /** Where keys of upstreams are kept. */
 export type KeyFiles = {
@@ -27,7 +28,6 @@ export class UpstreamRegistry implements UpstreamAdmin {
   readonly #fixedNames = new Set<string>()
   readonly #modelsSince = new Map<string, number>()
   readonly #parts: RegistryParts
-  #nextNumber = 0
 
   constructor(parts: RegistryParts) {
     this.#parts = parts
@@ -40,11 +40,11 @@ export class UpstreamRegistry implements UpstreamAdmin {
     const createdAt = this.#parts.clock.now()
     for (const upstream of fixed) {
       this.#fixedNames.add(upstream.name)
-      this.#open({ ...upstream, createdAt })
+      await this.#open({ ...upstream, createdAt })
     }
     for (const row of await this.#parts.store.list()) {
       if (this.#upstreams.has(row.name)) continue
-      this.#open({ ...row, key: row.hasKey ? this.#parts.keyFiles.read(row.name) : null })
+      await this.#open({ ...row, key: row.hasKey ? this.#parts.keyFiles.read(row.name) : null })
     }
     for (const upstream of this.#upstreams.values()) void upstream.probe()
   }
@@ -67,6 +67,21 @@ export class UpstreamRegistry implements UpstreamAdmin {
       }
     }
     return best
+  }
+
+  /** What somebody may hope for who waits for an answer of the model: a permit, nothing for now, nothing at all. */
+  outlook(model: string): 'served' | 'paused' | 'unknown' {
+    const all = [...this.#upstreams.values()]
+    const serving = all.filter((upstream) => upstream.serves(model))
+    if (serving.some((upstream) => upstream.isOnTrial || isAtWork(upstream))) return 'served'
+    // One that has not told its models yet may have it.
+    return serving.length > 0 || all.some((upstream) => !upstream.hasAnswered) ? 'paused' : 'unknown'
+  }
+
+  /** Waits for the first lists of models, where one is still on its way. */
+  async firstModels(): Promise<void> {
+    const asked = [...this.#upstreams.values()].filter((upstream) => upstream.state().state === 'unknown')
+    await Promise.all(asked.map((upstream) => upstream.probe()))
   }
 
   /** True only when every upstream has told its models and none has ever had this one (DESIGN §5). */
@@ -110,14 +125,27 @@ export class UpstreamRegistry implements UpstreamAdmin {
     return [...this.#upstreams.values()].map(present)
   }
 
-  async add(request: {
-    name: string | null
-    url: string
-    key: string | null
-    concurrency: number | null
-  }): Promise<UpstreamState> {
-    const url = requireUrl(request.url)
-    const name = request.name ?? freeName(new URL(url), (taken) => this.#upstreams.has(taken))
+  async add(request: NewUpstream): Promise<UpstreamState> {
+    const given = requireUrl(request.url)
+    const name = request.name ?? freeName(new URL(given), (taken) => this.#upstreams.has(taken))
+    this.#requireFree(name)
+    const { clock, config } = this.#parts
+    const { answerBytesMax } = config.limits
+    const url = request.isTested
+      ? (await checkUpstream({ ...request, url: request.url }, { clock, answerBytesMax })).url
+      : given
+    // Another may have taken the name while the engine was asked.
+    this.#requireFree(name)
+    const concurrency = request.concurrency ?? config.limits.concurrencyDefault
+    const createdAt = clock.now()
+    if (request.key !== null) this.#parts.keyFiles.write(name, request.key)
+    await this.#parts.store.put({ name, url, concurrency, hasKey: request.key !== null, createdAt })
+    const upstream = await this.#open({ name, url, key: request.key, concurrency, createdAt })
+    await upstream.probe()
+    return present(upstream)
+  }
+
+  #requireFree(name: string): void {
     if (!NAME_PATTERN.test(name)) {
       throw new RefusedError(
         'invalid_value',
@@ -137,13 +165,6 @@ export class UpstreamRegistry implements UpstreamAdmin {
         param: 'name',
       })
     }
-    const concurrency = request.concurrency ?? this.#parts.config.limits.concurrencyDefault
-    const createdAt = this.#parts.clock.now()
-    if (request.key !== null) this.#parts.keyFiles.write(name, request.key)
-    await this.#parts.store.put({ name, url, concurrency, hasKey: request.key !== null, createdAt })
-    const upstream = this.#open({ name, url, key: request.key, concurrency, createdAt })
-    await upstream.probe()
-    return present(upstream)
   }
 
   async remove(name: string): Promise<boolean> {
@@ -175,14 +196,11 @@ export class UpstreamRegistry implements UpstreamAdmin {
     await Promise.all([...this.#upstreams.values()].map((upstream) => upstream.stop()))
   }
 
-  #open(settings: Omit<UpstreamSettings, 'number'>): Upstream {
-    const { clock, random, config, onChange } = this.#parts
+  async #open(settings: Omit<UpstreamSettings, 'number'>): Promise<Upstream> {
+    const { store, clock, random, config, onChange } = this.#parts
+    const number = await store.numberOf(settings.name)
     const timing = { ...config.timing, answerBytesMax: config.limits.answerBytesMax }
-    const upstream = new Upstream(
-      { ...settings, number: this.#nextNumber },
-      { clock, random, timing, onChange },
-    )
-    this.#nextNumber += 1
+    const upstream = new Upstream({ ...settings, number }, { clock, random, timing, onChange })
     this.#upstreams.set(settings.name, upstream)
     return upstream
   }
@@ -210,6 +228,11 @@ function present(upstream: Upstream): UpstreamState {
     models: upstream.models,
     inFlight: upstream.inFlight,
   }
+}
+
+function isAtWork(upstream: Upstream): boolean {
+  const { state } = upstream.state()
+  return state === 'up' || state === 'slowed'
 }
 
 /** The base URL in one form: without a trailing slash, ending in a version segment such as `/v1`. */

@@ -7,9 +7,8 @@
  *
  * All of it is memory: after a restart the first probe finds out again.
  */
-import { CONNECT_MS_MAX } from '../domain/limits.ts'
+import { CONNECT_MS_MAX, PERMITS_KEPT_MAX } from '../domain/limits.ts'
 import { freePermits, newPermits, noteBusy, noteSuccess, type Permits } from '../domain/permits.ts'
-import { SIMULATED_PREFIX } from '../domain/price.ts'
 import { judge, retryAfterMs, retryDelayMs, type Verdict } from '../domain/retry.ts'
 import { Bag } from '../lib/bag.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -19,10 +18,11 @@ import {
   type CallEnd,
   type CallHeaders,
   type Connections,
+  type MakeCall,
   type OutgoingCall,
   openConnections,
 } from './upstream-connection.ts'
-import { fetchModels } from './upstream-models.ts'
+import { fetchModels, listedName } from './upstream-models.ts'
 
 export type UpstreamSettings = {
   name: string
@@ -171,7 +171,8 @@ export class Upstream {
     return freePermits(this.#permitsOf(model), this.#clock.monotonicMs())
   }
 
-  call(line: LineCall, onEnd: (end: LineCallEnd) => void): RunningCall {
+  /** @param makeCall for an answer that is handed on as it comes */
+  call(line: LineCall, onEnd: (end: LineCallEnd) => void, makeCall?: MakeCall): RunningCall {
     const permits = this.#permitsOf(line.model)
     const isTrial = this.#phase === 'trial'
     const startedAt = this.#clock.monotonicMs()
@@ -185,6 +186,7 @@ export class Upstream {
         this.#inFlight -= 1
         onEnd(this.#settle(end, { ...line, permits, startedAt, isTrial }))
       },
+      makeCall,
     )
     const slot = this.#running.add(call)
     return { cut: (message) => call.cut('cut', message) }
@@ -348,7 +350,12 @@ export class Upstream {
   }
 
   #permitsOf(model: string): Permits {
-    const permits = this.#permits.get(model) ?? newPermits(this.settings.concurrency)
+    const known = this.#permits.get(model)
+    if (known !== undefined) return known
+    if (this.#permits.size >= PERMITS_KEPT_MAX) {
+      for (const [name, { inFlight }] of this.#permits) if (inFlight === 0) this.#permits.delete(name)
+    }
+    const permits = newPermits(this.settings.concurrency)
     this.#permits.set(model, permits)
     return permits
   }
@@ -389,9 +396,4 @@ export class Upstream {
       if (!this.#isStopped) this.#armStallCheck()
     })
   }
-}
-
-/** The simulated model takes its knobs behind its name (`sim/chat?ttft=50`); it lists the name alone. */
-function listedName(model: string): string {
-  return model.startsWith(SIMULATED_PREFIX) ? (model.split('?')[0] ?? model) : model
 }

@@ -24,7 +24,8 @@ export function readSecret(path: string): string | null {
 /** Durable when it returns. */
 export function writeSecret(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE })
-  const next = `${path}.next`
+  // Of this process alone: two that write at the same time do not disturb each other, and the later one is kept.
+  const next = `${path}.${process.pid}.next`
   rmSync(next, { force: true })
   const file = openSync(next, 'wx', FILE_MODE)
   try {
@@ -37,8 +38,11 @@ export function writeSecret(path: string, text: string): void {
   syncFolder(dirname(path))
 }
 
+/** Durable when it returns: a secret that was taken away does not come back with a power cut. */
 export function removeSecret(path: string): void {
+  if (!existsSync(path)) return
   rmSync(path, { force: true })
+  syncFolder(dirname(path))
 }
 
 /** Makes a folder that only its owner may enter, also when it was there with wider rights. Durable when it returns. */

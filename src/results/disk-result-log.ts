@@ -142,8 +142,8 @@ class LocalResultLog implements DiskResultLog {
     return this.#reader.readRange(source, range)
   }
 
-  readInputOrder(seq: number, kind: ResultFileKind): AsyncIterable<Uint8Array> {
-    return this.#reader.inputOrder(seq, kind)
+  readInputOrder(seq: number, kind: ResultFileKind, fromByte: number): AsyncIterable<Uint8Array> {
+    return this.#reader.inputOrder(seq, kind, fromByte)
   }
 
   async *records(seq: number): AsyncIterable<readonly LineRecord[]> {

@@ -63,8 +63,8 @@ export interface ResultLog {
   plan(seq: number, kind: ResultFileKind, fromLine: number): Promise<ReadPlan>
   /** Durable bytes of a result file. @param range end exclusive */
   readRange(source: string, range: { start: number; end: number }): AsyncIterable<Uint8Array>
-  /** Lines of a sealed batch's file in input order. Flat memory. */
-  readInputOrder(seq: number, kind: ResultFileKind): AsyncIterable<Uint8Array>
+  /** Lines of a sealed batch's file in input order, from a byte of that order on. Memory: 12 bytes a line. */
+  readInputOrder(seq: number, kind: ResultFileKind, fromByte: number): AsyncIterable<Uint8Array>
   /** Durable records in order of durability, in pages; for analytics and rebuilds. */
   records(seq: number): AsyncIterable<readonly LineRecord[]>
   /** Deletes one result file of a sealed batch. Records stay: counts and analytics outlive results. */

@@ -46,6 +46,7 @@ export function rowOfNewBatch(batch: NewBatch): Insertable<BatchTable> {
     metadata: batch.metadata === null ? null : JSON.stringify(batch.metadata),
     output_expires_after_seconds: batch.outputExpiresAfterSeconds,
     retry_of: batch.retryOf,
+    key_id: batch.keyId,
   }
 }
 
@@ -82,6 +83,7 @@ export function batchOfRow(row: Selectable<BatchTable>): Batch {
     model: row.model,
     retryOf: row.retry_of,
     haltReason: row.halt_reason,
+    keyId: row.key_id,
   }
 }
 

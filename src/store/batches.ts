@@ -13,7 +13,9 @@ import { type Database, hole, type Step, step, template } from './database.ts'
 import { rowOfFile } from './file-row.ts'
 import type { Tables } from './schema.ts'
 import type { Batch, BatchStore, StoredFile, Tally } from './store.ts'
+import { usageSteps } from './usage.ts'
 import type { Watermarks } from './watermarks.ts'
+import { announcement } from './webhooks.ts'
 
 type Update = UpdateObject<Tables, 'batches'>
 type EndFacts = Parameters<BatchStore['end']>[1]
@@ -80,7 +82,12 @@ function moveSteps({ id, to, from, set }: Move, at: number, { database, watermar
     )
     .where('id', '=', id)
     .where('status', 'in', from)
-  return [...(hasEnded ? [watermarks.ended()] : []), step(update.compile(), 1), watermarks.seen(at)]
+  return [
+    ...(hasEnded ? [watermarks.ended()] : []),
+    step(update.compile(), 1),
+    ...(hasEnded ? [announcement(database, { batchId: id, event: `batch.${to}`, at })] : []),
+    watermarks.seen(at),
+  ]
 }
 
 async function live(database: Database, page: { after: number; limit: number }): Promise<Batch[]> {
@@ -98,7 +105,7 @@ async function live(database: Database, page: { after: number; limit: number }):
 }
 
 async function end(id: string, facts: EndFacts, parts: Parts): Promise<boolean> {
-  const { as, tally, at, files } = facts
+  const { as, tally, at, files, usage = [] } = facts
   const { database } = parts
   const isPassing = as === 'completed'
   const from = [...statesBefore(as), ...(isPassing ? statesBefore('finalizing') : [])]
@@ -122,6 +129,8 @@ async function end(id: string, facts: EndFacts, parts: Parts): Promise<boolean> 
     parts.watermarks.ended(),
     step(update.compile(), 1),
     ...files.map((file) => putFile(database, file)),
+    ...usageSteps(database, id, usage),
+    announcement(database, { batchId: id, event: `batch.${as}`, at }),
     parts.watermarks.seen(at),
   ])
   return outcome.isDone

@@ -7,6 +7,8 @@ import type { CompiledQuery } from 'kysely'
 import { TroubleError } from '../lib/errors.ts'
 import { type Database, step, type Unit } from './database.ts'
 import { firstSchema } from './migration-1.ts'
+import { webhookSchema } from './migration-2.ts'
+import { figuresSchema } from './migration-3.ts'
 
 export type Migration = {
   version: number
@@ -15,7 +17,11 @@ export type Migration = {
   statements(database: Pick<Database, 'build' | 'dialect'>): CompiledQuery[]
 }
 
-export const migrations: readonly Migration[] = [{ version: 1, minimumProgram: 1, statements: firstSchema }]
+export const migrations: readonly Migration[] = [
+  { version: 1, minimumProgram: 1, statements: firstSchema },
+  { version: 2, minimumProgram: 1, statements: webhookSchema },
+  { version: 3, minimumProgram: 1, statements: figuresSchema },
+]
 
 /**
  * Brings a database to the newest schema that this program knows: all missing migrations in order, in one unit.

@@ -2,6 +2,7 @@
 import type { Generated } from 'kysely'
 import type { Batch, Tally } from '../domain/batch.ts'
 import type { StoredFile } from '../domain/file.ts'
+import type { Delivery } from '../domain/webhook.ts'
 
 type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
   ? Tail extends Uncapitalize<Tail>
@@ -42,6 +43,7 @@ export type BatchTable = TallyColumns & {
   model: string | null
   retry_of: string | null
   halt_reason: string | null
+  key_id: string | null
   /** Null while the batch is live; then its place, from 1, in the order in which batches ended. */
   ended_number: number | null
 }
@@ -89,6 +91,68 @@ export type UpstreamTable = {
   created_at: number
 }
 
+export type WebhookTable = {
+  id: string
+  tenant_id: string
+  name: string
+  url: string
+  /** JSON list of the events it wants. */
+  events: string
+  secret: string
+  previous_secret: string | null
+  previous_secret_until_at: number | null
+  created_at: number
+  updated_at: number
+  disabled_reason: string | null
+}
+
+export type DeliveryTable = {
+  id: string
+  webhook_id: string
+  event: Delivery['event']
+  batch_id: string
+  created_at: number
+  status: Delivery['status']
+  attempts: number
+  next_at: number | null
+  last_attempt_at: number | null
+  last_status: number | null
+  last_error: string | null
+}
+
+export const usageCounts = [
+  'succeeded',
+  'failed',
+  'expired',
+  'cancelled',
+  'calls',
+  'prompt_tokens',
+  'cached_tokens',
+  'completion_tokens',
+  'reasoning_tokens',
+  'usage_unknown',
+] as const
+
+export type UsageTable = Record<(typeof usageCounts)[number], number> & {
+  batch_id: string
+  hour_at: number
+  model: string
+  upstream_number: number
+}
+
+/** Decimal text; null from the moment on from which there is no price. */
+export type PriceTable = {
+  model: string
+  window: string
+  valid_from_at: number
+  input_per_million: string | null
+  cached_input_per_million: string | null
+  output_per_million: string | null
+}
+
+/** Records name upstreams by these. A number is never given twice. */
+export type UpstreamNumberTable = { number: number; name: string }
+
 /** One row: the newest instant stored anywhere, and how many batches have ended. */
 export type WatermarkTable = { id: number; newest_at: number; ended_count: number }
 
@@ -104,6 +168,11 @@ export type Tables = {
   idempotency_keys: IdempotencyTable
   keys: KeyTable
   upstreams: UpstreamTable
+  webhooks: WebhookTable
+  deliveries: DeliveryTable
+  usage: UsageTable
+  prices: PriceTable
+  upstream_numbers: UpstreamNumberTable
   watermarks: WatermarkTable
   schema_versions: SchemaVersionTable
 }

@@ -7,6 +7,7 @@ import { testBatchLists } from './lists-conformance.ts'
 import { testBatchMoves } from './moves-conformance.ts'
 import type { Key, Store } from './store.ts'
 import { createdBatch, type OpenStore, sampleBatch, sampleFile, TENANT } from './store-samples.ts'
+import { testWebhooks } from './webhooks-conformance.ts'
 
 export function testStore(implementation: string, open: OpenStore): void {
   const check = (name: string, body: (store: Store) => Promise<void>): void => {
@@ -24,6 +25,7 @@ export function testStore(implementation: string, open: OpenStore): void {
   testBatchMoves(check)
   testBatchLists(check)
   testKeysAndUpstreams(check)
+  testWebhooks(check)
 }
 
 export type Check = (name: string, body: (store: Store) => Promise<void>) => void

@@ -20,6 +20,7 @@ export function sampleBatch(number: number, more: Partial<NewBatch> = {}): NewBa
     metadata: null,
     outputExpiresAfterSeconds: null,
     retryOf: null,
+    keyId: null,
     ...more,
   }
 }

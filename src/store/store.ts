@@ -5,6 +5,8 @@
  */
 import type { Batch, Finding, Tally } from '../domain/batch.ts'
 import type { StoredFile } from '../domain/file.ts'
+import type { UsageRow } from '../domain/usage.ts'
+import type { Delivery, Webhook, WebhookEvent } from '../domain/webhook.ts'
 
 export type Page = { after: string | null; limit: number }
 /** `items` in the order asked for; `hasMore` says whether a further page exists. */
@@ -24,6 +26,7 @@ export type NewBatch = Pick<
   | 'metadata'
   | 'outputExpiresAfterSeconds'
   | 'retryOf'
+  | 'keyId'
 >
 
 /** A create that carried an `Idempotency-Key`: same key and same body hash give the same object again. */
@@ -82,6 +85,8 @@ export interface BatchStore {
       tally: Tally
       at: number
       files: readonly StoredFile[]
+      /** Stored in the same commit. */
+      usage?: readonly UsageRow[]
     },
   ): Promise<boolean>
   /** First durable success: the output file's row and `outputFileId`, in one commit; repeating it changes nothing. */
@@ -129,6 +134,73 @@ export interface UpstreamStore {
   put(row: UpstreamRow): Promise<void>
   list(): Promise<UpstreamRow[]>
   remove(name: string): Promise<boolean>
+  /** The number by which records name it: the same for ever, also after it was removed and added again. */
+  numberOf(name: string): Promise<number>
+  /** Names by number, of all that there ever were. */
+  numbers(): Promise<ReadonlyMap<number, string>>
+}
+
+/** From `validFromAt` on; decimal text per million tokens, or null: no price from then on. */
+export type PriceVersion = {
+  model: string
+  window: string
+  validFromAt: number
+  inputPerMillion: string | null
+  cachedInputPerMillion: string | null
+  outputPerMillion: string | null
+}
+
+export interface PriceStore {
+  /** All versions, by model, window and age. */
+  list(): Promise<PriceVersion[]>
+  /** In one commit. @throws RefusedError `too_many_prices` (409) */
+  add(versions: readonly PriceVersion[]): Promise<void>
+}
+
+export type BatchUsage = UsageRow & {
+  batchId: string
+  seq: number
+  window: string
+  keyId: string | null
+  metadata: Readonly<Record<string, string>> | null
+  /** Of the batch. */
+  createdAt: number
+}
+
+export interface UsageStore {
+  /** Rows of ended batches, in the order of their batches. */
+  page(
+    tenantId: string,
+    query: { sinceAt: number; untilAt: number; after: BatchUsage | null; limit: number },
+  ): Promise<Paged<BatchUsage>>
+}
+
+export interface WebhookStore {
+  /** @throws RefusedError `too_many_webhooks` (409) */
+  create(webhook: Webhook): Promise<void>
+  /** `tenantId` null: any tenant's (the sender). */
+  get(id: string, tenantId: string | null): Promise<Webhook | null>
+  /** Newest first. */
+  list(tenantId: string): Promise<Webhook[]>
+  /** @returns false when its tenant has no such webhook (any more) */
+  update(webhook: Webhook): Promise<boolean>
+  /** With its log. */
+  remove(id: string, tenantId: string): Promise<boolean>
+  /**
+   * An event that is no move of the batch. Moves to a terminal state announce themselves, in their own commit. Repeating it
+   * changes nothing.
+   */
+  announce(batchId: string, event: WebhookEvent, at: number): Promise<void>
+  /** Stores it as it is, anew or over an earlier state of it. */
+  putDelivery(delivery: Delivery): Promise<void>
+  /** What came of an attempt; nothing when the webhook was removed meanwhile. The log keeps its last DELIVERIES_KEPT_MAX. */
+  noteAttempt(delivery: Delivery): Promise<void>
+  /** Those whose next attempt is due, the longest due first. */
+  due(at: number, limit: number): Promise<Delivery[]>
+  nextDueAt(): Promise<number | null>
+  getDelivery(id: string, webhookId: string): Promise<Delivery | null>
+  /** Newest first. */
+  deliveries(webhookId: string, limit: number): Promise<Delivery[]>
 }
 
 export interface Store {
@@ -136,6 +208,9 @@ export interface Store {
   readonly batches: BatchStore
   readonly keys: KeyStore
   readonly upstreams: UpstreamStore
+  readonly webhooks: WebhookStore
+  readonly prices: PriceStore
+  readonly usage: UsageStore
   /** The newest instant stored anywhere: server time never starts below it. */
   newestAt(): Promise<number>
   /** Resolves when a trivial read works; for `/ready`. */
@@ -143,4 +218,4 @@ export interface Store {
   close(): Promise<void>
 }
 
-export type { Batch, StoredFile, Tally }
+export type { Batch, Delivery, StoredFile, Tally, Webhook }

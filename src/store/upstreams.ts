@@ -1,9 +1,13 @@
 /** Engines as the operator named them. */
 import { UPSTREAMS_MAX } from '../domain/limits.ts'
-import { RefusedError } from '../lib/errors.ts'
+import { NO_UPSTREAM } from '../domain/usage.ts'
+import { RefusedError, TroubleError } from '../lib/errors.ts'
 import { type Database, step } from './database.ts'
 import type { UpstreamStore } from './store.ts'
 import type { Watermarks } from './watermarks.ts'
+
+/** Guess: how often others may take the number that was found free. */
+const NUMBER_ATTEMPTS_MAX = 8
 
 export function createUpstreamStore(database: Database, watermarks: Watermarks): UpstreamStore {
   const { build } = database
@@ -49,6 +53,29 @@ export function createUpstreamStore(database: Database, watermarks: Watermarks):
         hasKey: row.has_key === 1,
         createdAt: row.created_at,
       }))
+    },
+    async numberOf(name) {
+      const numbers = build.selectFrom('upstream_numbers')
+      const known = numbers.select('number').where('name', '=', name).compile()
+      // Two that ask at the same moment get the same: the name is unique.
+      for (let attempt = 0; attempt < NUMBER_ATTEMPTS_MAX; attempt += 1) {
+        const highest = numbers.select(({ fn }) => fn.max('number').as('number')).compile()
+        const [found, last] = await database.read(known, highest)
+        const [row] = found.rows
+        if (row !== undefined) return row.number
+        const next = (last.rows[0]?.number ?? -1) + 1
+        const number = next === NO_UPSTREAM ? next + 1 : next
+        const insert = build
+          .insertInto('upstream_numbers')
+          .values({ number, name })
+          .onConflict((conflict) => conflict.doNothing())
+        await database.write([step(insert.compile())])
+      }
+      throw new TroubleError('interrupted', `no number could be found for upstream ${name}: try again`)
+    },
+    async numbers() {
+      const [{ rows }] = await database.read(build.selectFrom('upstream_numbers').selectAll().compile())
+      return new Map(rows.map(({ number, name }) => [number, name]))
     },
     async remove(name) {
       const remove = build.deleteFrom('upstreams').where('name', '=', name)

@@ -10,6 +10,7 @@ import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { spawn as spawnOnTerminal } from '@lydell/node-pty'
+import { isAgentVariable } from '../../src/cli/agent.ts'
 
 export const projectFolder = fileURLToPath(new URL('../..', import.meta.url))
 export const dwPath = join(projectFolder, 'bin', 'dw.js')
@@ -34,7 +35,8 @@ export function createSandbox(): Sandbox {
   const folder = mkdtempSync(join(tmpdir(), 'dw-'))
   const env: NodeJS.ProcessEnv = {}
   for (const [name, value] of Object.entries(process.env)) {
-    if (!/^(OPENAI_|DW_|NODE_TEST_|NO_COLOR$|FORCE_COLOR$|CI$)/.test(name)) env[name] = value
+    if (isAgentVariable(name)) continue
+    if (!/^(OPENAI_|DW_|NODE_TEST_|NO_COLOR$|FORCE_COLOR$|CLICOLOR|PAGER$|CI$)/.test(name)) env[name] = value
   }
   const own = {
     HOME: 'home',

@@ -8,14 +8,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Blobs } from '../../src/blobs/blobs.ts'
 import { openDiskBlobs } from '../../src/blobs/disk-blobs.ts'
+import { presentEvent } from '../../src/contract/present-webhooks.ts'
 import type { Batch, Outcome, Tally } from '../../src/domain/batch.ts'
 import type { PriceRule, ServerConfig } from '../../src/domain/config.ts'
 import type { StoredFile } from '../../src/domain/file.ts'
 import { resultFile } from '../../src/engine/closer.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { startIntake } from '../../src/engine/intake.ts'
+import { PriceBook } from '../../src/engine/price-book.ts'
 import { createService } from '../../src/engine/server-service.ts'
 import type { NewBatchRequest, Service } from '../../src/engine/service.ts'
+import { foldUsage } from '../../src/engine/usage.ts'
+import { WebhookSender } from '../../src/engine/webhook-sender.ts'
 import { createSeededRandom } from '../../src/lib/random.ts'
 import { openDiskResultLog } from '../../src/results/disk-result-log.ts'
 import type { Answer, ResultLog } from '../../src/results/result-log.ts'
@@ -34,7 +38,12 @@ type HandEngine = Engine & {
 }
 
 /** A line's end; what is absent is that of a plain success or failure. */
-export type PlannedAnswer = Partial<Answer> & { lineIndex: number; outcome: Outcome }
+export type PlannedAnswer = Partial<Answer> & {
+  lineIndex: number
+  outcome: Outcome
+  /** Its result line, in place of `lineText`. */
+  text?: string
+}
 
 export type Rig = {
   service: Service
@@ -43,6 +52,7 @@ export type Rig = {
   results: ResultLog
   clock: HandClock
   engine: HandEngine
+  prices: PriceBook
   config: ServerConfig
   folder: string
   upload(content: string | Uint8Array, more?: { filename?: string; seconds?: number }): Promise<StoredFile>
@@ -80,7 +90,7 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
   const random = createSeededRandom(1)
   const base = readServerConfig({ file: null, flags: { dataDir: folder }, env: {} })
   const limits = { ...base.limits, ...options.limits }
-  const config = { ...base, limits, prices: options.prices ?? [] }
+  const config = { ...base, limits }
   const blobs = openDiskBlobs({ folder: blobFolder })
   const intake = startIntake({ blobFolder, limits, random, onDeath })
   const [store, results] = await Promise.all([
@@ -88,6 +98,15 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
     openDiskResultLog({ folder: join(folder, 'results'), clock, onDeath }),
   ])
   const engine = createHandEngine()
+  const sender = new WebhookSender({
+    store,
+    clock,
+    isPrivateAllowed: true,
+    eventOf: presentEvent,
+    onTrouble: (_what, cause) => assert.fail(String(cause)),
+  })
+  const prices = await PriceBook.open(store.prices)
+  await prices.set(options.prices ?? [], 0)
   const service = createService({
     store: options.wrapStore?.(store) ?? store,
     blobs,
@@ -97,17 +116,20 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
     clock,
     random,
     config,
+    sender,
+    prices,
     freeBytes: options.freeBytes ?? (() => Number.MAX_SAFE_INTEGER),
   })
-  const parts = { service, store, blobs, results, clock, engine, config, folder }
+  const parts = { service, store, blobs, results, clock, engine, prices, config, folder }
   const close = async (): Promise<void> => {
+    await sender.stop()
     await Promise.all([intake.stop(), results.close(), blobs.close(), store.close()])
     rmSync(folder, { recursive: true })
   }
   return { ...parts, ...createMoves(parts), close }
 }
 
-function createMoves(parts: Pick<Rig, 'service' | 'store' | 'results' | 'clock' | 'engine'>) {
+function createMoves(parts: Pick<Rig, 'service' | 'store' | 'blobs' | 'results' | 'clock' | 'engine'>) {
   const { service, store, results, clock, engine } = parts
   const rowOf = async (id: string): Promise<Batch> => {
     const batch = await store.batches.get(id, null)
@@ -142,6 +164,7 @@ function createMoves(parts: Pick<Rig, 'service' | 'store' | 'results' | 'clock' 
         metadata: null,
         outputExpiresAfterSeconds: null,
         idempotencyKey: null,
+        keyId: null,
         ...more,
       })
     },
@@ -162,7 +185,8 @@ function createMoves(parts: Pick<Rig, 'service' | 'store' | 'results' | 'clock' 
       if (as === 'cancelled') await store.batches.cancel(batchId, at)
       const kinds = (['output', 'error'] as const).filter((kind) => tally[`${kind}Lines`] > 0)
       const files = kinds.map((kind) => resultFile(batch, kind, tally, at))
-      assert.ok(await store.batches.end(batchId, { as, tally, at, files }))
+      const usage = await foldUsage(batch, parts)
+      assert.ok(await store.batches.end(batchId, { as, tally, at, files, usage }))
       engine.tallies.delete(batchId)
       results.release(batch.seq)
       return rowOf(batchId)
@@ -188,7 +212,7 @@ export function lineText(lineIndex: number): string {
 }
 
 function lineOf(planned: PlannedAnswer): string[] {
-  return [lineText(planned.lineIndex).trimEnd()]
+  return [planned.text ?? lineText(planned.lineIndex).trimEnd()]
 }
 
 function answerOf(planned: PlannedAnswer, now: number): Answer {
@@ -220,6 +244,7 @@ function createHandEngine(): HandEngine {
     tally: (batchId) => tallies.get(batchId) ?? null,
     live: () => null,
     models: () => [],
+    passThrough: { call: () => assert.fail() },
     upstreams: {
       list: () => [],
       add: () => assert.fail(),

@@ -1,33 +1,40 @@
-import { ApiError, type Client } from '../../client/client.ts'
 import type { WireAnalytics, WireQuantiles } from '../../contract/wire.ts'
-import { CliError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
+import { analyseHere } from '../foreign/analytics.ts'
+import { createFallback } from '../foreign/unknown-route.ts'
 import { formatCount, formatDuration, formatLatency, formatNumber, formatShort } from '../format.ts'
 import type { Output, View } from '../output.ts'
+import { standingOf } from '../summary-outcome.ts'
 import { costWords } from './batches-facts.ts'
 import { requireIds } from './batches-options.ts'
 
+/** `leftWord`: what the requests are that nothing is known of. */
+type Analysis = { analytics: WireAnalytics; leftWord: 'open' | 'missing' }
+
 /** Exit 0 whatever state the batches are in. */
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
+  const { output, signal } = context
   const ids = requireIds(input)
   const client = await context.client()
-  for (const id of ids) show(await analyticsOf(client, id, context.signal), context.output)
+  const fallback = createFallback(() =>
+    output.say(`${client.baseUrl} has no analytics: these are counted here, from the files of the batch.`),
+  )
+  for (const id of ids) {
+    const analysis = await fallback.either<Analysis>(
+      id,
+      async () => ({ analytics: await client.batches.analytics(id), leftWord: 'open' }),
+      async () => {
+        const batch = await client.batches.get(id, signal)
+        const analytics = await analyseHere({ client, context }, batch)
+        return { analytics, leftWord: standingOf(batch).isEnded ? 'missing' : 'open' }
+      },
+    )
+    show(analysis, output)
+  }
   return 0
 }
 
-async function analyticsOf(client: Client, id: string, signal: AbortSignal): Promise<WireAnalytics> {
-  try {
-    return await client.batches.analytics(id)
-  } catch (thrown) {
-    if (!(thrown instanceof ApiError) || thrown.status !== 404) throw thrown
-    // Unknown batches are told apart from servers without this route.
-    const batch = await client.batches.get(id, signal)
-    throw new CliError('no_analytics_here', `${client.baseUrl} has no analytics of ${batch.id}.`, {
-      exit: 'unexpected',
-      hint: `The batch itself names its token usage: dw batches get ${id} --json`,
-    })
-  }
-}
+const UNKNOWN = 'unknown'
 
 type Figure = { name: string; value: string }
 
@@ -72,9 +79,10 @@ const modelView: View<WireAnalytics['models'][number]> = {
   ],
 }
 
-function show(analytics: WireAnalytics, output: Output): void {
+function show(analysis: Analysis, output: Output): void {
+  const { analytics } = analysis
   if (output.format !== 'table') return output.object(analytics, plainView)
-  output.rows(figuresOf(analytics), figureView)
+  output.rows(figuresOf(analysis), figureView)
   const { queue, first_byte, upstream } = analytics.latency_ms
   const latencies = [
     { name: 'waiting in the queue', quantiles: queue },
@@ -85,7 +93,12 @@ function show(analytics: WireAnalytics, output: Output): void {
   if (analytics.models.length > 0) output.rows(analytics.models, modelView)
 }
 
-function figuresOf(analytics: WireAnalytics): Figure[] {
+function callWords({ calls, retried }: WireAnalytics['attempts']): string {
+  if (calls === null) return UNKNOWN
+  return `${formatCount(calls)}, ${retried === null ? UNKNOWN : formatCount(retried)} of them retries`
+}
+
+function figuresOf({ analytics, leftWord }: Analysis): Figure[] {
   const { requests, tokens, attempts } = analytics
   const left = requests.total - requests.completed - requests.failed - requests.expired - requests.cancelled
   const states = [
@@ -93,7 +106,7 @@ function figuresOf(analytics: WireAnalytics): Figure[] {
     `${formatCount(requests.failed)} failed`,
     ...(requests.expired > 0 ? [`${formatCount(requests.expired)} expired`] : []),
     ...(requests.cancelled > 0 ? [`${formatCount(requests.cancelled)} cancelled`] : []),
-    ...(left > 0 ? [`${formatCount(left)} open`] : []),
+    ...(left > 0 ? [`${formatCount(left)} ${leftWord}`] : []),
   ]
   const details = [
     ...(tokens.cached > 0 ? [`${formatCount(tokens.cached)} of them cached`] : []),
@@ -109,10 +122,7 @@ function figuresOf(analytics: WireAnalytics): Figure[] {
   const figures: Figure[] = [
     { name: 'Batch', value: analytics.batch_id },
     { name: 'Requests', value: `${formatCount(requests.total)}: ${states.join(', ')}` },
-    {
-      name: 'Calls to engines',
-      value: `${formatCount(attempts.calls)}, ${formatCount(attempts.retried)} of them retries`,
-    },
+    { name: 'Calls to engines', value: callWords(attempts) },
     {
       name: 'Tokens',
       value: `${formatCount(tokens.prompt)} in, ${formatCount(tokens.completion)} out${details.length > 0 ? ` (${details.join(', ')})` : ''}`,
@@ -121,9 +131,10 @@ function figuresOf(analytics: WireAnalytics): Figure[] {
   if (analytics.wall_seconds !== null)
     figures.push({ name: 'Wall time', value: formatDuration(analytics.wall_seconds * 1_000) })
   if (speeds.length > 0) figures.push({ name: 'Throughput', value: speeds.join(', ') })
-  figures.push({
-    name: 'Cost',
-    value: analytics.simulated ? 'SIMULATED: no model was called' : costWords(analytics),
-  })
+  // Who tells no calls was not asked for latencies and prices either.
+  const isCountedHere = attempts.calls === null
+  if (isCountedHere) figures.push({ name: 'Latency', value: UNKNOWN })
+  const cost = isCountedHere ? UNKNOWN : costWords(analytics)
+  figures.push({ name: 'Cost', value: analytics.simulated ? 'SIMULATED: no model was called' : cost })
   return figures
 }

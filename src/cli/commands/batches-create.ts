@@ -3,6 +3,7 @@ import type { Client } from '../../client/client.ts'
 import { ENDPOINTS } from '../../domain/batch.ts'
 import { usageError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
+import { submittedEvent } from '../events.ts'
 import { batchView, metadataOption, pasteable, windowOption } from './batches-options.ts'
 import { textOption } from './input.ts'
 
@@ -30,6 +31,7 @@ export async function run(context: CommandContext, input: CommandInput): Promise
     idempotencyKey: randomUUID(),
     signal,
   })
+  output.event(submittedEvent(batch))
   output.object(batch, batchView(output))
   if (endpoint === null) output.say(`The endpoint of its lines could not be read; ${ENDPOINTS[0]} was taken.`)
   output.say(`Watch it: ${pasteable(['batches', 'watch', batch.id])}`)

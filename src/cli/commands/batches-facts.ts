@@ -72,7 +72,7 @@ async function firstFailures(
 }
 
 /** Null where the server has no such thing, or has it no more. */
-async function optional<T>(asked: Promise<T>): Promise<T | null> {
+export async function optional<T>(asked: Promise<T>): Promise<T | null> {
   try {
     return await asked
   } catch (thrown) {

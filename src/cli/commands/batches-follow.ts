@@ -3,14 +3,16 @@ import { type Client, isPassing, UnreachableError } from '../../client/client.ts
 import type { WireBatch } from '../../contract/wire.ts'
 import { errorFacts } from '../cli-error.ts'
 import type { CommandContext } from '../command.ts'
+import { groupedTroubles } from '../error-report.ts'
 import { exitCode } from '../exit-codes.ts'
-import { formatCount, formatNumber } from '../format.ts'
-import { createBars, createLines, type Display, type DisplayOptions, noDisplay } from '../progress-display.ts'
+import { formatCount, formatDuration, formatNumber } from '../format.ts'
+import { displayFor } from '../progress-choice.ts'
 import { nextCommands, summaryLines } from '../summary.ts'
 import { type Allowance, exitCodeOf, firstThatApplies, standingOf } from '../summary-outcome.ts'
 import { startWatch, type Watched } from '../watch.ts'
 import { summaryFacts } from './batches-facts.ts'
 import { batchView, emphasised, pasteable } from './batches-options.ts'
+import type { Hooks } from './wait-hooks.ts'
 
 export type FollowOptions = {
   context: CommandContext
@@ -18,6 +20,10 @@ export type FollowOptions = {
   allowance: Allowance | null
   /** As they were made: shown where nothing later is known. */
   created?: readonly WireBatch[]
+  /** What is waited for, where not for the end. */
+  isEnough?: (batch: WireBatch) => boolean
+  timeoutMs?: number | null
+  hooks?: Hooks
 }
 
 /** Guess: a server that says nothing for so long has lost the question; it is asked again. */
@@ -27,14 +33,17 @@ const SUMMARIES_MAX = 12
 
 /** @returns the exit code */
 export async function follow(ids: readonly string[], options: FollowOptions): Promise<number> {
-  const { context, client } = options
+  const { context, client, isEnough, timeoutMs, hooks } = options
   const watch = startWatch(ids, {
     getBatch: (id, signal) => getWithin(client, id, signal),
     isPassing,
     signal: context.signal,
     onChange: () => display.changed(),
+    ...(isEnough !== undefined && { isEnough }),
+    ...(typeof timeoutMs === 'number' && { deadline: AbortSignal.timeout(timeoutMs) }),
+    ...(hooks !== undefined && { onOut: hooks.onOut }),
   })
-  const display = createDisplay(context, { views: watch.views })
+  const display = displayFor(context.output, { views: watch.views })
   let watched: Watched[]
   try {
     watched = await watch.finished
@@ -48,10 +57,11 @@ export async function follow(ids: readonly string[], options: FollowOptions): Pr
     return exitCode('interrupted')
   }
   display.end()
-  return report(watched, options)
+  const code = await report(watched, options)
+  return hooks === undefined ? code : firstThatApplies([code, await hooks.end(watched)])
 }
 
-async function getWithin(client: Client, id: string, signal: AbortSignal): Promise<WireBatch> {
+export async function getWithin(client: Client, id: string, signal: AbortSignal): Promise<WireBatch> {
   const limit = AbortSignal.timeout(ANSWER_MS_MAX)
   try {
     return await client.batches.get(id, AbortSignal.any([signal, limit]))
@@ -59,13 +69,6 @@ async function getWithin(client: Client, id: string, signal: AbortSignal): Promi
     if (!limit.aborted || signal.aborted) throw thrown
     throw new UnreachableError(client.baseUrl, `no answer within ${ANSWER_MS_MAX / 1_000} s`)
   }
-}
-
-function createDisplay({ output }: CommandContext, options: DisplayOptions): Display {
-  if (output.isQuiet) return noDisplay
-  if (output.isTerminal)
-    return createBars(output.stderr, { ...options, isColoured: output.stderr.hasColors?.() ?? false })
-  return createLines((line) => output.say(line), { ...options, now: Date.now })
 }
 
 function sayDetached(ids: readonly string[], context: CommandContext): void {
@@ -82,7 +85,9 @@ async function report(watched: readonly Watched[], options: FollowOptions): Prom
   const { context, client, allowance } = options
   const { output, signal } = context
   const ended = watched.flatMap((one) => (one.kind === 'ended' ? [one.batch] : []))
-  output.rows(ended, batchView(output))
+  const left = watched.flatMap((one) => (one.kind === 'left' ? [one] : []))
+  const known = left.flatMap(({ batch }) => (batch === null ? [] : [batch]))
+  output.rows([...ended, ...known], batchView(output))
   for (const batch of tellWorth(ended)) {
     const [first = '', ...more] = summaryLines(await summaryFacts(client, batch, signal))
     output.say(['', emphasised(first, context), ...more].join('\n'))
@@ -90,14 +95,21 @@ async function report(watched: readonly Watched[], options: FollowOptions): Prom
   if (ended.length > 1) output.say(`\n${totalWords(ended)}`)
   const next = nextCommands(ended).map((words) => pasteable(words))
   if (next.length > 0) output.say(['', 'Next:', ...next.map((command) => `  ${command}`)].join('\n'))
-  return firstThatApplies(
-    watched.map((one) => {
-      if (one.kind === 'ended') return exitCodeOf(standingOf(one.batch), allowance)
-      const facts = errorFacts(one.thrown)
-      output.warn(`${one.id}: ${facts.message}`)
-      return facts.exitCode
-    }),
+  const late = left.filter((one) => !one.isEnough).map(({ id }) => id)
+  if (late.length > 0) tellLate(late, options)
+  const lost = watched.flatMap((one) =>
+    one.kind === 'lost' ? [{ name: one.id, ...errorFacts(one.thrown) }] : [],
   )
+  for (const line of groupedTroubles(lost)) output.warn(line)
+  const codes = ended.map((batch) => exitCodeOf(standingOf(batch), allowance))
+  if (late.length > 0) codes.push(exitCode('stillRunning'))
+  return firstThatApplies([...codes, ...lost.map((one) => one.exitCode)])
+}
+
+function tellLate(ids: readonly string[], { context, timeoutMs }: FollowOptions): void {
+  const which = ids.length === 1 ? (ids[0] ?? '') : formatNumber(ids.length, 'batch', 'batches')
+  context.output.warn(`Waited ${formatDuration(timeoutMs ?? 0)}; ${which} did not come so far and runs on.`)
+  context.output.warn(`  wait on: ${pasteable(['wait', ...ids])}`)
 }
 
 /** All of them while they are few; else those first that did not go well. */

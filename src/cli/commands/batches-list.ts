@@ -1,5 +1,7 @@
+import type { WireBatch } from '../../contract/wire.ts'
 import { BATCH_LIST_DEFAULT, BATCH_LIST_MAX } from '../../domain/limits.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
+import { isEndedStatus } from '../summary-outcome.ts'
 import { batchView, pasteable } from './batches-options.ts'
 import { flagOption, integerOption, textOption } from './input.ts'
 
@@ -24,10 +26,18 @@ export async function run(context: CommandContext, input: CommandInput): Promise
   }
   const page = await client.batches.list({ limit, after: textOption(input, 'after'), activeFirst, signal })
   output.rows(page.data, batchView(output))
+  if (activeFirst && !isActiveFirst(page.data))
+    output.warn(`${context.serverUrl()} does not put running batches first; the order is its own.`)
   const last = page.data.at(-1)
   if (page.has_more && last !== undefined) {
     const words = ['batches', 'list', ...(activeFirst ? ['--active-first'] : []), '--limit', String(limit)]
     output.say(`There are more: ${pasteable([...words, '--after', last.id])}`)
   }
   return 0
+}
+
+/** A service that does not know the order answers in its own. */
+function isActiveFirst(batches: readonly WireBatch[]): boolean {
+  const firstEnded = batches.findIndex(({ status }) => isEndedStatus(status))
+  return firstEnded === -1 || batches.slice(firstEnded).every(({ status }) => isEndedStatus(status))
 }

@@ -11,10 +11,12 @@ import { windowMs } from '../../domain/window.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { usageError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
-import { formatCount, formatInstant, shellWord } from '../format.ts'
+import { formatCount, formatInstant } from '../format.ts'
 import type { Output, View } from '../output.ts'
 import { type Allowance, parseAllowance, standingOf, stateWords } from '../summary-outcome.ts'
 import { textOption } from './input.ts'
+
+export { pasteable } from '../pasteable.ts'
 
 const WINDOW_DEFAULT = '24h'
 
@@ -91,20 +93,6 @@ export function allowanceOption(input: CommandInput, env: NodeJS.ProcessEnv): Al
   throw usageError(`${name} '${text}': expected a number such as 10, or a part such as 5%.`)
 }
 
-/** A command to paste. It names the server where this one was told it by a flag, because nothing else would. */
-export function pasteable(words: readonly string[]): string {
-  return ['dw', ...words, ...targetWords(process.argv.slice(2))].map(shellWord).join(' ')
-}
-
-const targetFlags: readonly string[] = ['--server', '--profile']
-
-function targetWords(given: readonly string[]): string[] {
-  return given.flatMap((word, place) => {
-    if (targetFlags.includes(word)) return given.slice(place, place + 2)
-    return targetFlags.some((flag) => word.startsWith(`${flag}=`)) ? [word] : []
-  })
-}
-
 type BatchColumn = View<WireBatch>['columns'][number]
 
 /** With the columns of a terminal from which on each is shown: an id is never cut, other columns give way to it. */
@@ -117,11 +105,12 @@ const batchColumns: readonly (BatchColumn & { columnsMin: number })[] = [
   { columnsMin: 105, title: 'Created', value: (batch) => formatInstant(batch.created_at * 1_000) },
 ]
 
-export function batchView(output: Pick<Output, 'columns'>): View<WireBatch> {
-  // A file or a pipe has no width.
-  const available = process.stdout.isTTY === true ? output.columns() : Number.POSITIVE_INFINITY
+export function batchView(output: Pick<Output, 'tableColumns'>): View<WireBatch> {
+  const available = output.tableColumns()
+  const columns = batchColumns.filter(({ columnsMin }) => columnsMin <= available)
   return {
-    columns: batchColumns.filter(({ columnsMin }) => columnsMin <= available),
+    columns,
+    isNarrowed: columns.length < batchColumns.length,
     plain: (batch) => [batch.id, batch.status],
   }
 }
@@ -133,5 +122,5 @@ function progressWords(batch: WireBatch): string {
 
 /** Bold words on a terminal, plain ones elsewhere. */
 export function emphasised(text: string, context: CommandContext): string {
-  return context.output.isTerminal ? styleText('bold', text, { stream: context.output.stderr }) : text
+  return context.output.isColoured ? styleText('bold', text, { validateStream: false }) : text
 }

@@ -1,23 +1,14 @@
-import { type Client, isPassing } from '../../client/client.ts'
+import type { Client } from '../../client/client.ts'
 import type { WireBatch } from '../../contract/wire.ts'
-import { messageOf } from '../../lib/errors.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
-import { formatCount, formatNumber, oneLine } from '../format.ts'
+import { formatCount, formatNumber } from '../format.ts'
 import { type BatchResults, copyResults, standingAsRead } from '../results.ts'
-import { type Opened, resumed } from '../results-content.ts'
-import { errorsPathOf, noSink, openFileSink, openFileSinkLate, type Sink } from '../results-sink.ts'
 import { countsLine, inputFaults, topGroupLines } from '../summary.ts'
 import { createFailureGroups } from '../summary-groups.ts'
-import {
-  type Allowance,
-  exitCodeOf,
-  extrasOf,
-  firstThatApplies,
-  standingOf,
-  stateWords,
-} from '../summary-outcome.ts'
+import { type Allowance, exitCodeOf, firstThatApplies, stateWords } from '../summary-outcome.ts'
 import { allowanceOption, pasteable, requireIds } from './batches-options.ts'
 import { flagOption, textOption } from './input.ts'
+import { openTarget, type ResultsTarget } from './results-target.ts'
 
 type Settings = {
   ids: readonly string[]
@@ -28,26 +19,21 @@ type Settings = {
   allowance: Allowance | null
 }
 
-type Sinks = { answers: Sink; errors: Sink; errorsPath: string | null }
-
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
   const settings = readSettings(input, context.env)
   const client = await context.client()
   // Every batch is looked up first: an unknown id among them writes nothing.
   const batches: WireBatch[] = []
   for (const id of settings.ids) batches.push(await client.batches.get(id, context.signal))
-  const sinks = await openSinks(settings, context)
+  const target = await openTarget(batches, { settings, context, client })
   try {
     const results: BatchResults[] = []
-    for (const batch of batches) results.push(await copyOne(batch, { context, client, settings, sinks }))
-    // The errors first: whoever finds the answers in their place finds all of it.
-    await sinks.errors.commit()
-    await sinks.answers.commit()
+    for (const batch of batches) results.push(await copyOne(batch, { context, client, settings, target }))
+    await target.commit()
     tellTotal(results, { context, settings })
     return firstThatApplies(results.map((one) => exitCodeOf(standingAsRead(one), settings.allowance)))
   } catch (thrown) {
-    await sinks.errors.abort()
-    await sinks.answers.abort()
+    await target.suspend()
     throw thrown
   }
 }
@@ -63,25 +49,15 @@ function readSettings(input: CommandInput, env: NodeJS.ProcessEnv): Settings {
   }
 }
 
-async function openSinks({ path, includeErrors }: Settings, { output }: CommandContext): Promise<Sinks> {
-  const stdout: Sink = { ...noSink, write: (chunk) => output.bytes(chunk) }
-  const answers = path === null ? stdout : await openFileSink(path)
-  // What both share is committed and aborted once.
-  if (includeErrors)
-    return { answers, errors: { ...noSink, write: (chunk) => answers.write(chunk) }, errorsPath: null }
-  const errorsPath = path === null ? null : errorsPathOf(path)
-  return { answers, errors: errorsPath === null ? noSink : openFileSinkLate(errorsPath), errorsPath }
-}
-
-type CopyOptions = { context: CommandContext; client: Client; settings: Settings; sinks: Sinks }
+type CopyOptions = { context: CommandContext; client: Client; settings: Settings; target: ResultsTarget }
 
 async function copyOne(batch: WireBatch, options: CopyOptions): Promise<BatchResults> {
-  const { context, client, settings, sinks } = options
+  const { context, target } = options
   const groups = createFailureGroups()
   const results = await copyResults(batch, {
-    read: (fileId) => readFile(fileId, { context, client, query: contentQuery(batch, settings) }),
-    answers: sinks.answers,
-    errors: sinks.errors,
+    read: target.read,
+    answers: target.answers,
+    errors: target.errors,
     groups,
   })
   const { output } = context
@@ -98,26 +74,6 @@ async function copyOne(batch: WireBatch, options: CopyOptions): Promise<BatchRes
   return results
 }
 
-/** Input order exists only once a batch has ended, and only on our server. */
-function contentQuery(batch: WireBatch, settings: Settings): { order?: 'input' } {
-  const hasInputOrder = extrasOf(batch) !== null && standingOf(batch).isEnded
-  return hasInputOrder && settings.order === 'input' ? { order: 'input' } : {}
-}
-
-type ReadOptions = { context: CommandContext; client: Client; query: { order?: 'input' } }
-
-function readFile(fileId: string, { context, client, query }: ReadOptions): AsyncIterable<Uint8Array> {
-  const { signal, output } = context
-  const open = async (fromByte: number): Promise<Opened> => {
-    // A file in input order is put together as it is read, and knows no ranges.
-    const range = fromByte === 0 || query.order === 'input' ? {} : { range: { start: fromByte } }
-    return client.files.content(fileId, { ...query, ...range, signal })
-  }
-  const onTrouble = (thrown: unknown): void =>
-    output.say(`${oneLine(messageOf(thrown))}; going on from where it was cut`)
-  return resumed({ open, isPassing, signal, onTrouble })
-}
-
 function countWords(results: BatchResults): string[] {
   const { standing, read, missing } = results
   if (standing.isEnded) {
@@ -130,10 +86,10 @@ function countWords(results: BatchResults): string[] {
   ]
 }
 
-function whereErrors(batch: WireBatch, { settings, sinks }: CopyOptions): string {
+function whereErrors(batch: WireBatch, { settings, target }: CopyOptions): string {
   if (settings.includeErrors) return 'failed requests stand behind the answers, with their error'
-  if (sinks.errorsPath !== null) return `failed requests are in ${sinks.errorsPath}`
-  return `show the failed requests: ${pasteable(['files', 'content', batch.error_file_id ?? ''])}`
+  if (target.errorsPath !== null) return `failed requests are in ${target.errorsPath}`
+  return `why they failed: ${pasteable(['errors', batch.id])}`
 }
 
 function tellTotal(

@@ -10,6 +10,8 @@ import type { WireBatch } from '../../contract/wire.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { type ErrorFacts, errorFacts, usageError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
+import { groupedTroubles } from '../error-report.ts'
+import { submittedEvent } from '../events.ts'
 import { exitCode } from '../exit-codes.ts'
 import { formatNumber, oneLine } from '../format.ts'
 import { createByteProgress } from '../progress-bytes.ts'
@@ -138,6 +140,7 @@ async function submitEach(
   const { context } = setting
   const invocation = randomUUID()
   const submitted: Submitted = { batches: [], remaining: [], codes: [] }
+  const failed: { name: string; code: string; message: string }[] = []
   let unreachable = 0
   for (const [number, checked] of files.entries()) {
     try {
@@ -149,7 +152,10 @@ async function submitEach(
       const isUnknown = facts.code === 'outcome_unknown'
       // A batch that may exist is not offered to be made once more.
       if (!isUnknown) submitted.remaining.push(checked.path)
-      if (!context.signal.aborted || isUnknown) tellFailed(checked.path, facts, context)
+      const { code, message } = facts
+      const isNew = !failed.some((one) => one.code === code && one.message === message)
+      failed.push({ name: checked.path, code, message })
+      if (isNew && (!context.signal.aborted || isUnknown)) tellFailed(checked.path, facts, context)
       submitted.codes.push(facts.exitCode)
       unreachable = facts.exitCode === exitCode('unreachable') ? unreachable + 1 : 0
       if (!context.signal.aborted && !isForAll(thrown) && unreachable < UNREACHABLE_IN_A_ROW_MAX) continue
@@ -157,6 +163,8 @@ async function submitEach(
       break
     }
   }
+  const isRepeated = new Set(failed.map(({ code, message }) => `${code}\n${message}`)).size < failed.length
+  if (isRepeated) for (const line of groupedTroubles(failed)) context.output.warn(line)
   return submitted
 }
 
@@ -171,6 +179,7 @@ function noteCreated(
   const { output } = context
   const isFirst = submitted.batches.length === 0
   submitted.batches.push(batch)
+  output.event(submittedEvent(batch))
   if (!settings.isWatched && output.format !== 'table') output.object(batch, batchView(output))
   output.say(`${batch.id}  ${oneLine(path)}, ${formatNumber(inspected.lines, 'request')}`)
   if (settings.idsPath === null) return

@@ -5,6 +5,7 @@ import { ApiError, type Client } from '../../client/client.ts'
 import type { WireBatch, WireFile } from '../../contract/wire.ts'
 import { assert, messageOf } from '../../lib/errors.ts'
 import { CliError } from '../cli-error.ts'
+import { createBatchOnce } from '../foreign/create-batch.ts'
 import { type Checked, stampOf } from './batches-files.ts'
 import { overrideModel } from './batches-model-override.ts'
 import { pasteable } from './batches-options.ts'
@@ -31,14 +32,17 @@ export async function submit(request: SubmitRequest): Promise<WireBatch> {
   assert(endpoint !== undefined, 'a file without findings has an endpoint')
   const { id: fileId } = await upload(request)
   try {
-    return await client.batches.create({
-      inputFileId: fileId,
-      endpoint,
-      completionWindow: window,
-      ...(metadata !== null && { metadata }),
-      idempotencyKey,
-      signal,
-    })
+    return await createBatchOnce(
+      { client, context: { signal } },
+      {
+        inputFileId: fileId,
+        endpoint,
+        completionWindow: window,
+        ...(metadata !== null && { metadata }),
+        idempotencyKey,
+        signal,
+      },
+    )
   } catch (thrown) {
     if (!(thrown instanceof ApiError) || thrown.status >= 500) throw outcomeUnknown(checked.path, thrown)
     // Refused for good: nobody will use the upload. When it stays after all, it costs no more than its place.
@@ -90,7 +94,7 @@ async function upload(request: SubmitRequest): Promise<WireFile> {
 /** Guess: few calls, and progress that moves. */
 const READ_BYTES = 256 * 1024
 
-async function* countBytes(
+export async function* countBytes(
   source: AsyncIterable<Uint8Array>,
   onProgress: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {

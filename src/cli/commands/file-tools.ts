@@ -6,6 +6,7 @@ const filesArgument: Argument = {
   name: 'files',
   help: 'JSONL files, folders of which every .jsonl file is read, or - for standard input',
   isVariadic: true,
+  kind: 'path',
 }
 const outputOption: Option = {
   flags: '-o, --output-file <file>',
@@ -29,6 +30,8 @@ export const fileToolCommands: readonly CommandSpec[] = [
     arguments: [filesArgument],
     options: [],
     examples: ['dw files stats batch.jsonl', 'dw files stats batches/ --json'],
+    exits: ['invalidInput'],
+    prints: ['file-stats'],
     load: () => import('./files-stats.ts'),
   },
   {
@@ -36,7 +39,7 @@ export const fileToolCommands: readonly CommandSpec[] = [
     summary: 'Set fields, add missing ids and encode images, leaving every other byte as it is',
     arguments: [{ ...filesArgument, help: 'JSONL files or folders with --in-place, else one file or -' }],
     options: [
-      { flags: '-m, --model <model>', help: 'Model of every request' },
+      { flags: '-m, --model <model>', help: 'Model of every request', kind: 'model' },
       { flags: '--temperature <number>', help: 'Temperature of every request' },
       { flags: '--top-p <number>', help: 'top_p of every request' },
       {
@@ -65,6 +68,8 @@ export const fileToolCommands: readonly CommandSpec[] = [
       'dw files prepare batch.jsonl --model sim/llama -o ready.jsonl',
       'dw files prepare batches/ --in-place --max-tokens 500 --set body.top_p=0.9',
     ],
+    exits: ['invalidInput'],
+    prints: ['request-line', 'file-prepared'],
     load: () => import('./files-prepare.ts'),
   },
   {
@@ -80,6 +85,8 @@ export const fileToolCommands: readonly CommandSpec[] = [
       'dw files sample batch.jsonl -n 10 --seed 1',
       'dw files sample batch.jsonl -n 100 -o small.jsonl',
     ],
+    exits: ['invalidInput'],
+    prints: ['request-line', 'file-sampled'],
     load: () => import('./files-sample.ts'),
   },
   {
@@ -94,12 +101,14 @@ export const fileToolCommands: readonly CommandSpec[] = [
       'dw files merge a.jsonl b.jsonl -o all.jsonl',
       'dw files merge batches/ --prefix-ids -o all.jsonl',
     ],
+    exits: ['invalidInput'],
+    prints: ['request-line', 'file-merged'],
     load: () => import('./files-merge.ts'),
   },
   {
     path: ['files', 'split'],
     summary: "Cut a file into parts within a service's limits",
-    arguments: [{ name: 'file', help: 'A JSONL file, or - for standard input' }],
+    arguments: [{ name: 'file', help: 'A JSONL file, or - for standard input', kind: 'path' }],
     options: [
       { flags: '--chunk-size, --lines <n>', help: 'At most this many lines in a part' },
       { flags: '--bytes <size>', help: 'At most this many bytes in a part, for example 200MB' },
@@ -112,14 +121,16 @@ export const fileToolCommands: readonly CommandSpec[] = [
       { flags: '--force', help: 'Replace parts of an earlier split' },
     ],
     examples: ['dw files split batch.jsonl', 'dw files split batch.jsonl --lines 1000 --by-model -o parts'],
+    exits: ['invalidInput'],
+    prints: ['file-part'],
     load: () => import('./files-split.ts'),
   },
   {
     path: ['files', 'diff'],
     summary: 'Compare two files by custom_id: added, removed and changed lines; exit 3 when they differ',
     arguments: [
-      { name: 'a', help: 'A file of requests or results' },
-      { name: 'b', help: 'The file it is compared with' },
+      { name: 'a', help: 'A file of requests or results', kind: 'path' },
+      { name: 'b', help: 'The file it is compared with', kind: 'path' },
     ],
     options: [
       {
@@ -133,14 +144,16 @@ export const fileToolCommands: readonly CommandSpec[] = [
       'dw files diff monday.jsonl tuesday.jsonl',
       'dw files diff a.jsonl b.jsonl --ignore body.seed --json',
     ],
+    exits: ['invalidInput', 'failures'],
+    prints: ['file-difference'],
     load: () => import('./files-diff.ts'),
   },
   {
     path: ['files', 'results-join'],
     summary: 'Put every request beside its result, in the order of the requests',
     arguments: [
-      { name: 'requests', help: 'The request file' },
-      { name: 'results', help: 'Output and error files, also of retries', isVariadic: true },
+      { name: 'requests', help: 'The request file', kind: 'path' },
+      { name: 'results', help: 'Output and error files, also of retries', isVariadic: true, kind: 'path' },
     ],
     options: [
       outputOption,
@@ -150,19 +163,23 @@ export const fileToolCommands: readonly CommandSpec[] = [
       'dw files results-join batch.jsonl results.jsonl results.errors.jsonl -o joined.jsonl',
       'dw files results-join batch.jsonl results.jsonl',
     ],
+    exits: ['invalidInput', 'failures'],
+    prints: ['joined-line', 'file-joined'],
     load: () => import('./files-results-join.ts'),
   },
   {
     path: ['files', 'make'],
     summary: 'Make a request file from a table, JSONL or plain text',
-    arguments: [{ name: 'data', help: 'A .csv, .tsv, .jsonl or .txt file, or - for standard input' }],
+    arguments: [
+      { name: 'data', help: 'A .csv, .tsv, .jsonl or .txt file, or - for standard input', kind: 'path' },
+    ],
     options: [
       {
         flags: '--prompt <template>',
         help: 'Prompt with columns in double braces, for example "Sum up: {{text}}"',
       },
       { flags: '--system <template>', help: 'System prompt, also with columns' },
-      { flags: '-m, --model <model>', help: 'Model of every request' },
+      { flags: '-m, --model <model>', help: 'Model of every request', kind: 'model', setting: 'model' },
       { flags: '--id <column>', help: 'Column of the custom_id (default: row- and the number of the line)' },
       { ...endpointOption, help: 'Endpoint of the requests (default: /v1/chat/completions)' },
       setOption,
@@ -178,6 +195,8 @@ export const fileToolCommands: readonly CommandSpec[] = [
       'dw files make reviews.csv --prompt "Summarise: {{text}}" --model sim/llama -o batch.jsonl',
       'dw files make words.txt --endpoint /v1/embeddings --prompt "{{text}}" --model sim/embed',
     ],
+    exits: ['invalidInput'],
+    prints: ['request-line', 'file-made'],
     load: () => import('./files-make.ts'),
   },
 ]

@@ -1,5 +1,6 @@
 import type { CommandContext, CommandInput } from '../command.ts'
 import { confirmed } from './ask.ts'
+import { pasteable } from './batches-options.ts'
 import { argument, flagOption } from './input.ts'
 
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
@@ -8,7 +9,7 @@ export async function run(context: CommandContext, input: CommandInput): Promise
   const question = {
     text: `Delete file ${id}?`,
     isYes: flagOption(input, 'yes'),
-    command: `dw files delete ${id} --yes`,
+    command: pasteable(['files', 'delete', id, '--yes']),
   }
   if (!(await confirmed(context, question))) return 0
   const deleted = await client.files.delete(id)

@@ -1,9 +1,13 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { WireCostEstimate } from '../../contract/wire.ts'
 import { isEndpoint } from '../../domain/batch.ts'
 import { ESTIMATE_BASIS, estimateTokens } from '../../jsonl/estimate.ts'
 import { CliError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
+import { download } from '../foreign/content.ts'
+import { createFallback } from '../foreign/unknown-route.ts'
 import { formatCount, formatDuration } from '../format.ts'
 import type { View } from '../output.ts'
 import { findingLines } from '../summary-findings.ts'
@@ -18,12 +22,41 @@ const WINDOW_DEFAULT = '24h'
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
   const window = textOption(input, 'completionWindow')
   const [given] = input.arguments
-  const estimate =
-    given !== undefined && existsSync(given)
-      ? await estimateLocally(context, given, window ?? WINDOW_DEFAULT)
-      : await (await context.client()).files.costEstimate(given ?? lastUploaded(context), window)
+  const isLocal = given !== undefined && existsSync(given)
+  const estimate = isLocal
+    ? await estimateLocally(context, { path: given, name: given, window })
+    : await estimateUploaded(context, given ?? lastUploaded(context), window)
   show(context, estimate)
   return 0
+}
+
+/** A service that has no estimates is asked for the file itself. */
+async function estimateUploaded(
+  context: CommandContext,
+  id: string,
+  window: string | null,
+): Promise<WireCostEstimate> {
+  const client = await context.client()
+  const fallback = createFallback(() =>
+    context.output.say(
+      `${client.baseUrl} has no estimates: tokens are counted here, and prices are not known.`,
+    ),
+  )
+  return fallback.either(
+    id,
+    () => client.files.costEstimate(id, window),
+    async () => {
+      const { id: fileId } = await client.files.get(id, context.signal)
+      const folder = mkdtempSync(join(tmpdir(), 'dw-'))
+      try {
+        const path = join(folder, 'requests.jsonl')
+        await download({ client, context }, { fileId, path })
+        return await estimateLocally(context, { path, name: fileId, window })
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    },
+  )
 }
 
 /** The file uploaded last to this server, as the command is written without an id. */
@@ -44,8 +77,7 @@ function lastUploaded(context: CommandContext): string {
 /** Tokens from the file itself; prices are the server's, so there are none here. */
 async function estimateLocally(
   context: CommandContext,
-  path: string,
-  window: string,
+  { path, name, window }: { path: string; name: string; window: string | null },
 ): Promise<WireCostEstimate> {
   requireFile(path)
   const { inspected } = await checkInput(path, {
@@ -55,7 +87,7 @@ async function estimateLocally(
   })
   if (inspected.findingsTotal > 0) {
     for (const line of findingLines(inspected.findings, inspected.findingsTotal)) context.output.warn(line)
-    throw new CliError('invalid_input', `${path} has ${inspected.findingsTotal} problems.`, {
+    throw new CliError('invalid_input', `${name} has ${inspected.findingsTotal} problems.`, {
       exit: 'invalidInput',
     })
   }
@@ -66,8 +98,8 @@ async function estimateLocally(
   )
   return {
     object: 'file.cost_estimate',
-    file_id: path,
-    completion_window: window,
+    file_id: name,
+    completion_window: window ?? WINDOW_DEFAULT,
     currency: 'USD',
     total_requests: inspected.lines,
     total_estimated_input_tokens: models.reduce((sum, share) => sum + share.inputTokens, 0),

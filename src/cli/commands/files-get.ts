@@ -1,9 +1,10 @@
+import type { WireFile } from '../../contract/wire.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
-import { argument } from './input.ts'
+import { showEach } from './each-id.ts'
 import { fileView } from './views.ts'
 
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
   const client = await context.client()
-  context.output.object(await client.files.get(argument(input, 0), context.signal), fileView)
-  return 0
+  const get = (id: string): Promise<WireFile> => client.files.get(id, context.signal)
+  return showEach([...new Set(input.arguments)], context, { get, view: fileView })
 }

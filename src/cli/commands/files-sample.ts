@@ -42,7 +42,7 @@ export async function run(context: CommandContext, input: CommandInput): Promise
 
 type Drawn = { lines: number; findings: ReturnType<typeof createFindingList> }
 
-async function draw(
+export async function draw(
   context: CommandContext,
   inputs: readonly ToolInput[],
   options: { count: number; seed: number; write: (bytes: Uint8Array) => Promise<void> },

@@ -67,7 +67,7 @@ function limitsOf(input: CommandInput): { limits: SplitLimits; isByModel: boolea
   const bytes = textOption(input, 'bytes')
   const limits = {
     linesMax: integerOption(input, 'lines', bounds),
-    bytesMax: bytes === null ? null : sizeOf(bytes),
+    bytesMax: bytes === null ? null : sizeOf(bytes, '--bytes'),
     tokensMax: integerOption(input, 'tokens', bounds),
   }
   const isByModel = flagOption(input, 'byModel')
@@ -94,11 +94,11 @@ const UNITS: Readonly<Record<string, number>> = {
 }
 
 /** `200MB` is 200 million bytes, `200MiB` a little more. */
-function sizeOf(text: string): number {
+export function sizeOf(text: string, flag: string): number {
   const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text) ?? []
   const bytes = Math.floor(Number(number) * (UNITS[unit.toLowerCase()] ?? Number.NaN))
   if (number !== '' && bytes >= 1) return bytes
-  throw usageError(`--bytes takes a size such as 200MB, 64MiB or 5000, not '${text}'.`)
+  throw usageError(`${flag} takes a size such as 200MB, 64MiB or 5000, not '${text}'.`)
 }
 
 type Written = Part & { path: string }

@@ -17,7 +17,18 @@ export async function run(context: CommandContext, input: CommandInput): Promise
     isAllValid &&= isValid
     const { lines, findings, findingsTotal } = inspected
     if (output.format === 'json')
-      output.json({ path, valid: isValid, requests: lines, findings_total: findingsTotal, findings })
+      output.json({
+        path,
+        valid: isValid,
+        requests: lines,
+        findings_total: findingsTotal,
+        findings: findings.map(({ code, message, param, lineNumber: line }) => ({
+          code,
+          message,
+          param,
+          line,
+        })),
+      })
     else
       output.line(
         `${path}: ${isValid ? 'valid' : formatNumber(findingsTotal, 'problem')}, ${formatNumber(lines, 'request')}`,

@@ -1,19 +1,23 @@
 /** The file commands as data. Each is imported only when it runs. */
-import type { CommandSpec, Option } from '../command.ts'
+import type { Argument, CommandSpec, Option } from '../command.ts'
+import { serverExits } from '../exit-codes.ts'
 
-const idArgument = { name: 'id', help: 'Id of the file' }
+const idArgument: Argument = { name: 'id', help: 'Id of the file', kind: 'file' }
 const windowOption: Option = {
   flags: '-w, --completion-window <window>',
   help: 'Window whose price is asked for: 24h, 1h, … (default: 24h)',
+  setting: 'completion_window',
 }
 
 export const fileCommands: readonly CommandSpec[] = [
   {
     path: ['files', 'upload'],
     summary: 'Upload a request file',
-    arguments: [{ name: 'path', help: 'A JSONL file' }],
-    options: [{ flags: '-m, --model <model>', help: 'Replace the model of every request' }],
+    arguments: [{ name: 'path', help: 'A JSONL file', kind: 'path' }],
+    options: [{ flags: '-m, --model <model>', help: 'Replace the model of every request', kind: 'model' }],
     examples: ['dw files upload batch.jsonl', 'dw files upload batch.jsonl --json'],
+    exits: serverExits,
+    prints: ['file'],
     load: () => import('./files-upload.ts'),
   },
   {
@@ -24,6 +28,7 @@ export const fileCommands: readonly CommandSpec[] = [
         name: 'file',
         help: 'Id of an uploaded file, or a local path (default: the file uploaded last)',
         isOptional: true,
+        kind: 'file',
       },
     ],
     options: [windowOption],
@@ -32,6 +37,8 @@ export const fileCommands: readonly CommandSpec[] = [
       'dw files cost-estimate --completion-window 1h',
       'dw files cost-estimate batch.jsonl',
     ],
+    exits: [...serverExits, 'invalidInput'],
+    prints: ['cost-estimate'],
     load: () => import('./files-estimate.ts'),
   },
   {
@@ -40,19 +47,23 @@ export const fileCommands: readonly CommandSpec[] = [
     arguments: [],
     options: [
       { flags: '-n, --limit <n>', help: 'How many to show (default: 20)' },
-      { flags: '--after <id>', help: 'Go on after this file' },
+      { flags: '--after <id>', help: 'Go on after this file', kind: 'file' },
       { flags: '--all', help: 'Show all, page by page' },
       { flags: '--purpose <purpose>', help: 'batch, batch_output, or all (default: batch)' },
     ],
     examples: ['dw files list', 'dw files list --purpose all --all --json'],
+    exits: serverExits,
+    prints: ['file'],
     load: () => import('./files-list.ts'),
   },
   {
     path: ['files', 'get'],
-    summary: 'Show one file',
-    arguments: [idArgument],
+    summary: 'Show files',
+    arguments: [{ name: 'ids', help: 'Ids of files', kind: 'file', isVariadic: true }],
     options: [],
     examples: ['dw files get file-abc123', 'dw files get file-abc123 --json'],
+    exits: serverExits,
+    prints: ['file'],
     load: () => import('./files-get.ts'),
   },
   {
@@ -61,6 +72,8 @@ export const fileCommands: readonly CommandSpec[] = [
     arguments: [idArgument],
     options: [{ flags: '-y, --yes', help: 'Do not ask' }],
     examples: ['dw files delete file-abc123', 'dw files delete file-abc123 --yes'],
+    exits: serverExits,
+    prints: ['file-deleted'],
     load: () => import('./files-delete.ts'),
   },
   {
@@ -69,14 +82,18 @@ export const fileCommands: readonly CommandSpec[] = [
     arguments: [idArgument],
     options: [{ flags: '-o, --output-file <file>', help: 'Write to a file' }],
     examples: ['dw files content file-abc123', 'dw files content file-abc123 -o copy.jsonl'],
+    exits: serverExits,
+    prints: ['bytes'],
     load: () => import('./files-content.ts'),
   },
   {
     path: ['files', 'validate'],
     summary: 'Check local request files without sending anything',
-    arguments: [{ name: 'paths', help: 'JSONL files', isVariadic: true }],
+    arguments: [{ name: 'paths', help: 'JSONL files', isVariadic: true, kind: 'path' }],
     options: [],
     examples: ['dw files validate batch.jsonl', 'dw files validate batch.jsonl --json'],
+    exits: ['invalidInput'],
+    prints: ['validation'],
     load: () => import('./files-validate.ts'),
   },
 ]

@@ -1,5 +1,6 @@
 import type { CommandContext, CommandInput } from '../command.ts'
 import { confirmed } from './ask.ts'
+import { pasteable } from './batches-options.ts'
 import { argument, flagOption } from './input.ts'
 
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
@@ -7,7 +8,7 @@ export async function run(context: CommandContext, input: CommandInput): Promise
   const question = {
     text: `Revoke key ${id}?`,
     isYes: flagOption(input, 'yes'),
-    command: `dw keys revoke ${id} --yes`,
+    command: pasteable(['keys', 'revoke', id, '--yes']),
   }
   if (!(await confirmed(context, question))) return 0
   const revoked = await (await context.admin()).admin.keys.revoke(id)

@@ -1,7 +1,9 @@
 /** Commands that run and look after a server, as data. */
-import type { CommandSpec } from '../command.ts'
+import { upstreamPresets } from '../../domain/upstream-presets.ts'
+import type { Argument, CommandSpec } from '../command.ts'
+import { serverExits } from '../exit-codes.ts'
 
-const nameArgument = { name: 'name', help: 'Name of the upstream' }
+const nameArgument: Argument = { name: 'name', help: 'Name of the upstream', kind: 'upstream' }
 
 export const serverCommands: readonly CommandSpec[] = [
   {
@@ -20,25 +22,44 @@ export const serverCommands: readonly CommandSpec[] = [
       { flags: '--sim', help: 'Serve the simulated model' },
       { flags: '--no-sim', help: 'Never serve the simulated model' },
     ],
-    examples: ['dw serve', 'dw serve --port 8080 --data-dir ./data', 'dw serve --config dw.toml'],
+    examples: ['dw serve', 'dw serve --port 8080 --data-dir ./data', 'dw serve --config dw.toml --json'],
+    exits: ['unreachable'],
+    prints: ['server'],
     load: () => import('./serve.ts'),
   },
   {
     path: ['upstream', 'add'],
-    summary: 'Put an engine behind the server',
+    summary: 'Put an engine behind the server, once it lists models and answers a call of one token',
     arguments: [
-      { name: 'url', help: 'Base URL of an OpenAI-compatible API, such as http://localhost:8000/v1' },
+      {
+        name: 'engine',
+        help: `Base URL of an OpenAI-compatible API, or one of: ${upstreamPresets.map(({ name }) => name).join(', ')}`,
+      },
     ],
     options: [
-      { flags: '--name <name>', help: 'Name to call it by (default: from the URL)' },
-      { flags: '--key-env <variable>', help: 'Environment variable that holds its key' },
+      { flags: '--name <name>', help: 'Name to call it by (default: that of the preset, or from the URL)' },
+      {
+        flags: '--key-env <variable>',
+        help: 'Environment variable that holds its key (default: that of the preset)',
+      },
       { flags: '--key-file <file>', help: 'File that holds its key' },
-      { flags: '--concurrency <n>', help: 'Requests in flight per model (default: 64)' },
+      {
+        flags: '--concurrency <n>',
+        help: 'Requests in flight per model (default: that of the preset, or 64)',
+      },
+      {
+        flags: '--models <names>',
+        help: 'Models that it must serve, with commas between; each is tested (default: any one)',
+      },
+      { flags: '--no-test', help: 'Keep it as it is given, also when it does not answer' },
     ],
     examples: [
       'dw upstream add http://localhost:8000/v1',
+      'dw upstream add ollama --no-test',
       'dw upstream add https://api.openai.com/v1 --key-env OPENAI_API_KEY --concurrency 16',
     ],
+    exits: [...serverExits, 'invalidInput'],
+    prints: ['upstream'],
     load: () => import('./upstream-add.ts'),
   },
   {
@@ -47,14 +68,18 @@ export const serverCommands: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: ['dw upstream list', 'dw upstream list --json'],
+    exits: serverExits,
+    prints: ['upstream'],
     load: () => import('./upstream-list.ts'),
   },
   {
     path: ['upstream', 'remove'],
     summary: 'Take an engine away',
     arguments: [nameArgument],
-    options: [],
-    examples: ['dw upstream remove localhost-8000', 'dw upstream remove openai --quiet'],
+    options: [{ flags: '-y, --yes', help: 'Do not ask' }],
+    examples: ['dw upstream remove localhost-8000', 'dw upstream remove openai --yes'],
+    exits: serverExits,
+    prints: ['upstream-removed'],
     load: () => import('./upstream-remove.ts'),
   },
   {
@@ -63,6 +88,8 @@ export const serverCommands: readonly CommandSpec[] = [
     arguments: [nameArgument],
     options: [],
     examples: ['dw upstream test localhost-8000', 'dw upstream test openai --json'],
+    exits: serverExits,
+    prints: ['upstream'],
     load: () => import('./upstream-test.ts'),
   },
   {
@@ -75,6 +102,8 @@ export const serverCommands: readonly CommandSpec[] = [
       { flags: '--expires-in <duration>', help: 'For example 30d or 12h (default: never)' },
     ],
     examples: ['dw keys create --name ci', 'dw keys create --name laptop --tenant local --expires-in 30d'],
+    exits: serverExits,
+    prints: ['key'],
     load: () => import('./keys-create.ts'),
   },
   {
@@ -83,14 +112,18 @@ export const serverCommands: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: ['dw keys list', 'dw keys list --json'],
+    exits: serverExits,
+    prints: ['key'],
     load: () => import('./keys-list.ts'),
   },
   {
     path: ['keys', 'revoke'],
     summary: 'Make a key worthless at once',
-    arguments: [{ name: 'id', help: 'Id of the key' }],
+    arguments: [{ name: 'id', help: 'Id of the key', kind: 'key' }],
     options: [{ flags: '-y, --yes', help: 'Do not ask' }],
     examples: ['dw keys revoke key_abc123', 'dw keys revoke key_abc123 --yes'],
+    exits: serverExits,
+    prints: ['key-revoked'],
     load: () => import('./keys-revoke.ts'),
   },
   {
@@ -99,6 +132,8 @@ export const serverCommands: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: ['dw models list', 'dw models list --json'],
+    exits: serverExits,
+    prints: ['model'],
     load: () => import('./models-list.ts'),
   },
 ]

@@ -38,6 +38,7 @@ export const upstreamView: View<WireUpstream> = {
     { title: 'Key', value: ({ has_key }) => (has_key ? 'yes' : 'none') },
   ],
   plain: ({ name, url, state }) => [name, url, state],
+  id: ({ name }) => name,
 }
 
 export const keyView: View<WireKey> = {

@@ -74,12 +74,23 @@ export class ResultReader {
     }
   }
 
-  async *inputOrder(seq: number, kind: ResultFileKind): AsyncIterable<Uint8Array> {
+  /** @param fromByte of the lines as they come in this order */
+  async *inputOrder(seq: number, kind: ResultFileKind, fromByte: number): AsyncIterable<Uint8Array> {
     const source = this.#layout.lines(seq, kind)
     const places = await this.#placesByLine(seq, kind)
-    for (let first = 0; first < places.count; first += ORDERED_LINES) {
-      yield* this.#orderedBlock(source, places, first)
+    let first = 0
+    let before = 0
+    while (first < places.count && before + (places.lengths[first] ?? 0) <= fromByte) {
+      before += places.lengths[first] ?? 0
+      first += 1
     }
+    if (first < places.count && before < fromByte) {
+      const offset = places.offsets[first] ?? 0
+      const end = offset + (places.lengths[first] ?? 0)
+      yield* this.readRange(source, { start: offset + fromByte - before, end })
+      first += 1
+    }
+    for (; first < places.count; first += ORDERED_LINES) yield* this.#orderedBlock(source, places, first)
   }
 
   async size(seq: number, kind: ResultFileKind): Promise<number> {

@@ -1,0 +1,137 @@
+/** Commands about profiles and settings, as data. */
+import type { CommandSpec } from '../command.ts'
+import { serverExits } from '../exit-codes.ts'
+
+const profileArgument = { name: 'name', help: 'Name of the profile', kind: 'profile' } as const
+const keyStdinOption = { flags: '--key-stdin', help: 'Read the key from standard input' }
+const settingArgument = {
+  name: 'key',
+  help: 'Name of the setting',
+  choices: ['completion_window', 'model', 'allow_failures'],
+}
+
+export const accountCommands: readonly CommandSpec[] = [
+  {
+    path: ['whoami'],
+    summary: 'Show which server and key are used, and whose key the server says it is',
+    arguments: [],
+    options: [],
+    examples: ['dw whoami', 'dw whoami --profile prod --json'],
+    exits: serverExits,
+    prints: ['whoami'],
+    load: () => import('./whoami.ts'),
+  },
+  {
+    path: ['account', 'list'],
+    summary: 'List the stored profiles',
+    arguments: [],
+    options: [],
+    examples: ['dw account list', 'dw account list --json'],
+    exits: [],
+    prints: ['profile'],
+    load: () => import('./account-list.ts'),
+  },
+  {
+    path: ['account', 'show'],
+    summary: 'Show one profile',
+    arguments: [
+      { ...profileArgument, help: 'Name of the profile (default: the active one)', isOptional: true },
+    ],
+    options: [],
+    examples: ['dw account show', 'dw account show prod --json'],
+    exits: [],
+    prints: ['profile'],
+    load: () => import('./account-show.ts'),
+  },
+  {
+    path: ['account', 'use'],
+    summary: 'Use a profile from now on: its server, its key and its defaults',
+    arguments: [profileArgument],
+    options: [],
+    examples: ['dw account use prod', 'dw account use prod --quiet'],
+    exits: [],
+    prints: [],
+    load: () => import('./account-use.ts'),
+  },
+  {
+    path: ['account', 'add'],
+    summary: 'Store a profile without asking its server (dw login checks the key first)',
+    arguments: [
+      { name: 'name', help: 'Name of the profile' },
+      { name: 'url', help: 'Address of the server' },
+    ],
+    options: [
+      keyStdinOption,
+      { flags: '-w, --completion-window <window>', help: 'Window of its batches where none is given' },
+      { flags: '-m, --model <model>', help: 'Model where one is needed and none is given' },
+      { flags: '--allow-failures <n>', help: 'Failures that are no error where nothing is given: 10 or 5%' },
+    ],
+    examples: [
+      'dw account add work https://batch.example.com --key-stdin < key.txt',
+      'dw account add local http://127.0.0.1:4111 --completion-window 1h',
+    ],
+    exits: [],
+    prints: [],
+    load: () => import('./account-add.ts'),
+  },
+  {
+    path: ['account', 'rename'],
+    summary: 'Give a profile another name',
+    arguments: [profileArgument, { name: 'new-name', help: 'The new name' }],
+    options: [],
+    examples: ['dw account rename prod production', 'dw account rename prod lab --quiet'],
+    exits: [],
+    prints: [],
+    load: () => import('./account-rename.ts'),
+  },
+  {
+    path: ['config', 'set'],
+    summary: 'Set a default of the active profile',
+    arguments: [settingArgument, { name: 'value', help: 'Its value' }],
+    options: [],
+    examples: ['dw config set completion_window 1h', 'dw config set allow_failures 5% --profile prod'],
+    exits: [],
+    prints: [],
+    load: () => import('./config-set.ts'),
+  },
+  {
+    path: ['config', 'unset'],
+    summary: 'Take a default of the active profile away',
+    arguments: [settingArgument],
+    options: [],
+    examples: ['dw config unset completion_window', 'dw config unset model --profile prod'],
+    exits: [],
+    prints: [],
+    load: () => import('./config-unset.ts'),
+  },
+  {
+    path: ['config', 'path'],
+    summary: 'Print where the profiles are kept',
+    arguments: [],
+    options: [],
+    examples: ['dw config path', 'dw config path --profile prod'],
+    exits: [],
+    prints: ['bytes'],
+    load: () => import('./config-path.ts'),
+  },
+  {
+    path: ['doctor'],
+    summary: 'Check the configuration, the way to the server, and the server itself',
+    arguments: [],
+    options: [],
+    examples: ['dw doctor', 'dw doctor --json', 'dw doctor --quiet --server http://127.0.0.1:4111'],
+    exits: serverExits,
+    prints: ['doctor-check'],
+    load: () => import('./doctor.ts'),
+  },
+  {
+    path: ['account', 'remove'],
+    summary: 'Forget a profile and its key',
+    arguments: [profileArgument],
+    options: [{ flags: '-y, --yes', help: 'Do not ask' }],
+    examples: ['dw account remove prod', 'dw account remove prod --yes'],
+    exits: [],
+    prints: [],
+    load: () => import('./account-remove.ts'),
+  },
+]
