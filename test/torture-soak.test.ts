@@ -5,4 +5,4 @@ import { expectDefect, expectHeld } from './kit/torture.ts'
 test('clients, faults and restarts for half a minute break no promise', (t) => expectHeld(t, suite))
 
 test('a server that leaks is found out', (t) =>
-  expectDefect(t, suite, { defect: 'leaks', cycles: 0, minutes: 0.2 }))
+  expectDefect(t, suite, { defect: 'leaks', cycles: 0, minutes: 0.3 }))

@@ -13,6 +13,8 @@ const CONCURRENCY = 32
 const FAULT_EVERY_MS = { short: 3_000, long: 30_000 }
 const LONG_MINUTES = 5
 const SAMPLE_MS = 1_000
+/** Longest life of a batch, whatever breaks meanwhile. */
+const BATCH_MS_MAX = 300_000
 const LOOK_MS = 50
 /** What an idle server may have open beyond its first batch: bounded caches of files of blobs, results and the log, and connections. */
 const IDLE_FILES_MORE_MAX = 128 + 128 + 3 * 128 + 64
@@ -99,7 +101,12 @@ async function oneBatch(world: World): Promise<void> {
     await delay(world.random.float() * 300)
     await world.cancel(batch)
   }
+  const giveUpAt = performance.now() + BATCH_MS_MAX
   while (!batch.isEnded) {
+    if (performance.now() > giveUpAt) {
+      world.violate('every batch ends', `${batch.id}: ${JSON.stringify(batch.last)}`)
+      return
+    }
     await world.look(batch)
     await delay(LOOK_MS)
   }

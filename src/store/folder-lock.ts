@@ -11,6 +11,9 @@ import { sqliteTrouble } from './sqlite-trouble.ts'
 
 export const LOCK_FILE = 'lock.sqlite'
 
+/** A connection that nothing refers to is closed by the collector, and its lock with it: whoever drops the release keeps the lock. */
+const heldLocks = new Set<DatabaseSync>()
+
 /**
  * Takes the folder for this process; makes it when it is absent.
  * @returns the way to give it back.
@@ -34,9 +37,8 @@ export function lockFolder(folder: string): () => void {
     )
   }
   const held = database
-  let isHeld = true
+  heldLocks.add(held)
   return () => {
-    if (isHeld) held.close()
-    isHeld = false
+    if (heldLocks.delete(held)) held.close()
   }
 }
