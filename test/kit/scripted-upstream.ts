@@ -3,9 +3,12 @@
  * status, headers and bytes, after a gate that the test opens, or not at all, or by breaking the connection at a chosen point.
  */
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 
 export type RecordedCall = {
   /** Position among all inference calls, from 0. */
@@ -68,11 +71,15 @@ export type ScriptedUpstream = {
   /** Replaces the reply to `/v1/models`; null goes back to the list. */
   setModelsReply(reply: Reply | null): void
   setScript(script: Script): void
+  /** Resolves once everything that callers sent before they went away has been read: no connection is open any more. */
+  deserted(): Promise<void>
   stop(): Promise<void>
 }
 
 /** Longest wait for calls that a test expects. */
 const ARRIVAL_MS_MAX = 30_000
+/** Longest wait for connections of callers that are gone. */
+const DESERTED_MS_MAX = 30_000
 
 /** @returns null or undefined: the plain success reply */
 export type Script = (call: RecordedCall) => Reply | null | undefined
@@ -123,11 +130,34 @@ export async function startScriptedUpstream(options: ScriptedOptions): Promise<S
     setScript: (script) => {
       state.script = script
     },
+    deserted: () => deserted(server, port),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
       }),
+  }
+}
+
+async function deserted(server: Server, port: number): Promise<void> {
+  // Connections are accepted in their order: when this one has been, so has every one that the system still held back.
+  const last = connect(port, '127.0.0.1')
+  await Promise.all([
+    once(last, 'connect'),
+    new Promise<void>((resolve) => {
+      server.on('connection', function look(socket) {
+        if (socket.remotePort !== last.localPort) return
+        server.off('connection', look)
+        resolve()
+      })
+    }),
+  ])
+  last.destroy()
+  const giveUpAt = performance.now() + DESERTED_MS_MAX
+  const count = promisify(server.getConnections.bind(server))
+  while ((await count()) > 0) {
+    if (performance.now() > giveUpAt) throw new Error('connections to the upstream stay open')
+    await delay(1)
   }
 }
 

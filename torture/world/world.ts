@@ -258,6 +258,8 @@ export class World {
   async end(signal: NodeJS.Signals): Promise<number | null> {
     this.book.kill(this.upstream.inFlight())
     const code = await this.server.kill(signal)
+    // What it had sent is read before a call can be one of its successor.
+    await this.upstream.deserted()
     await Promise.all(this.inFlightActs.splice(0))
     return code
   }

@@ -205,8 +205,9 @@ test('results go to a file and its sibling, in input order, and are counted as t
   assert.equal(parseLines(both.stdout).length, 6)
 
   assert.equal(parseLines(toStdout.stdout).length, 3)
-  const command = /show the failed requests: dw (.*)\n/.exec(toStdout.stderr)?.[1]?.split(' ') ?? []
-  assert.equal(parseLines((await dw(...command)).stdout).length, 2)
+  const command = /why they failed: dw (.*)\n/.exec(toStdout.stderr)?.[1]?.split(' ') ?? []
+  const [group] = parseLines<{ count: number; code: string }>((await dw(...command)).stdout)
+  assert.deepEqual([group?.count, group?.code], [2, 'content_filter'])
 
   assert.equal(allowed.exitCode, 0)
   assert.equal(unknown.exitCode, 5)
