@@ -205,7 +205,7 @@ const scenarios: readonly Scenario[] = [
   {
     what: 'nothing listens there',
     exit: 'unreachable',
-    lines: ['batches list', 'files upload good.jsonl'],
+    lines: ['batches list'],
     at: () => ({ cwd: sandbox.folder, env: { ...lonely.env, DW_SERVER: 'http://127.0.0.1:9' } }),
   },
   {

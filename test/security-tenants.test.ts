@@ -167,6 +167,32 @@ const admin = (path: string, body?: Record<string, unknown>): Row => ({
   ...(body === undefined ? {} : { body: () => JSON.stringify(body) }),
 })
 
+/** The routes of the existing client. */
+function compatRows(keyId: string): Record<string, Row> {
+  const base = '/admin/api/v1'
+  const user = `${base}/users/:user/webhooks`
+  const hook = (more: string): Row => ({
+    kind: 'object',
+    path: (id) => `${base}/users/alpha/webhooks/${id}${more}`,
+    ids: [webhookOfA.id],
+  })
+  const keys = `${base}/users/current/api-keys`
+  return {
+    [`GET ${base}/users/current`]: shared(`${base}/users/current`),
+    [`GET ${base}/models`]: shared(`${base}/models`),
+    [`GET ${base}/models/:id`]: shared(`${base}/models/none`),
+    [`GET ${base}/usage`]: { kind: 'list', path: () => `${base}/usage`, ids: [] },
+    [`GET ${base}/requests`]: { kind: 'list', path: () => `${base}/requests`, ids: [] },
+    [`GET ${user}`]: { kind: 'list', path: () => `${base}/users/alpha/webhooks`, ids: [webhookOfA.id] },
+    [`POST ${user}`]: { ...shared(`${base}/users/alpha/webhooks`), body: () => webhookBody },
+    [`DELETE ${user}/:id`]: hook(''),
+    [`POST ${user}/:id/rotate-secret`]: hook('/rotate-secret'),
+    [`GET ${keys}`]: admin(keys),
+    [`POST ${keys}`]: admin(keys, { name: 'mine' }),
+    [`DELETE ${keys}/:id`]: admin(`${keys}/${keyId}`),
+  }
+}
+
 const table: Record<string, Row> = {
   'GET /health': none('/health'),
   'GET /ready': none('/ready'),
@@ -207,6 +233,9 @@ const table: Record<string, Row> = {
   'POST /v1/batches/:id/cancel': ofBatch('/cancel'),
   'POST /v1/batches/:id/retry': ofBatch('/retry'),
   'GET /v1/batches/:id/analytics': ofBatch('/analytics'),
+  'GET /v1/batches/:id/requests': ofBatch('/requests'),
+  'GET /v1/batches/:id/requests/:custom_id': ofBatch('/requests/request-1'),
+  'GET /v1/analytics': { kind: 'object', path: (id) => `/v1/analytics?batch=${id}`, ids: batchIds },
   'GET /v1/usage': { kind: 'list', path: () => '/v1/usage?by=batch', ids: batchIds },
   'GET /admin/v1/prices': admin('/admin/v1/prices'),
   'POST /admin/v1/prices': admin('/admin/v1/prices', {
@@ -226,6 +255,7 @@ const table: Record<string, Row> = {
   'POST /v1/webhook_endpoints/:id/test': ofWebhook('/test', { event_type: 'batch.failed' }),
   'GET /v1/webhook_endpoints/:id/deliveries': ofWebhook('/deliveries'),
   'POST /v1/webhook_endpoints/:id/deliveries/:delivery/resend': ofWebhook('/deliveries/wh_1/resend'),
+  ...compatRows(keyA.id),
   'GET /admin/v1/upstreams': admin('/admin/v1/upstreams'),
   'POST /admin/v1/upstreams': admin('/admin/v1/upstreams', { url: 'http://127.0.0.1:9/v1', name: 'mine' }),
   'DELETE /admin/v1/upstreams/:name': admin('/admin/v1/upstreams/test'),

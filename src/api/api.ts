@@ -16,8 +16,10 @@ import type { Logger } from '../lib/logger.ts'
 import type { Random } from '../lib/random.ts'
 import { bearerOf, identify, KEY_TOUCH_MS, type KnownKey, requireSameOrigin } from './access.ts'
 import { addAdminRoutes } from './admin-routes.ts'
+import { addAnalyticsRoutes } from './analytics-routes.ts'
 import { addBatchRoutes } from './batch-routes.ts'
 import { addCallerRoute } from './caller-route.ts'
+import { addCompatRoutes } from './compat-routes.ts'
 import { errorReply } from './errors.ts'
 import { addFileRoutes } from './file-routes.ts'
 import { createHttpServers, type Exchange, type HttpServers } from './http-server.ts'
@@ -73,6 +75,7 @@ export async function buildApi(parts: ApiParts): Promise<FastifyInstance> {
   })
   app.setErrorHandler((thrown, request, reply) => answerError(logger, thrown, { request, reply }))
   const now = (): number => clock.now()
+  addCompatRoutes(app, service, { now })
   addFileRoutes(app, service, logger)
   addBatchRoutes(app, service, { now, currency: parts.currency })
   addModelRoutes(app, service, { currency: parts.currency })
@@ -80,6 +83,7 @@ export async function buildApi(parts: ApiParts): Promise<FastifyInstance> {
   addCallerRoute(app)
   addWebhookRoutes(app, service)
   addUsageRoutes(app, service, { now, currency: parts.currency })
+  addAnalyticsRoutes(app, service, { now, currency: parts.currency })
   addAdminRoutes(app, service, { now })
   addOperationsRoutes(app, service, { version: parts.version })
   return app

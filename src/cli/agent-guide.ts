@@ -61,7 +61,7 @@ export function agentSkill(): string {
   const lines = [
     '---',
     'name: dw',
-    'description: Run large sets of LLM requests as batches with the dw command line: submit, wait, diagnose, retry and download. Use when many prompts, a JSONL request file or a batch id are involved.',
+    'description: "Run large sets of LLM requests as batches with the dw command line: submit, wait, diagnose, retry and download. Use when many prompts, a JSONL request file or a batch id are involved."',
     '---',
     '',
     '# Working with dw from a program or an agent',

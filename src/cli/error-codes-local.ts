@@ -83,6 +83,11 @@ const files: Readonly<Record<string, ErrorEntry>> = {
 }
 
 const batches: Readonly<Record<string, ErrorEntry>> = {
+  chain_too_long: {
+    cause: 'The batch has so many retries of retries that their results are not merged.',
+    fix: 'Fetch the results of each batch, and put them together with `dw files results-join`.',
+    exit: 'unexpected',
+  },
   input_gone: {
     cause: 'The input file of the batch was deleted, so its requests cannot run again.',
     fix: 'Upload it again: `dw batches run FILE`.',

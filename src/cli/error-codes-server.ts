@@ -135,9 +135,10 @@ export const serverCodes: Readonly<Record<string, ErrorEntry>> = {
     exit: 'usage',
   },
   retry_running: {
-    cause: 'A retry of the batch runs already, and holds other requests than those that were asked for.',
-    fix: 'Wait for it with `dw batches watch ID`, then run the command again.',
-    exit: 'unexpected',
+    cause: 'Other failed requests of the batch run again at the moment, and a batch has one retry at a time.',
+    fix: 'Wait for that retry with `dw wait ID`, then run the command again.',
+    exit: 'stillRunning',
+    isRetryable: true,
   },
   service_unavailable: {
     cause: 'The server is starting, stopping, or cannot reach its storage.',
@@ -264,6 +265,12 @@ export const serverCodes: Readonly<Record<string, ErrorEntry>> = {
     cause: 'The upstream comes from the configuration of the server.',
     fix: 'Remove it there and start the server again.',
     exit: 'unexpected',
+  },
+  too_many_batches: {
+    cause:
+      'The span of time holds more batches than one analysis takes, or lies too far back to be searched.',
+    fix: 'Narrow the span, or name the batches.',
+    exit: 'usage',
   },
   usage_too_large: {
     cause: 'The span of time holds more than one answer may sum.',

@@ -3,6 +3,7 @@ import { agentGuide } from './agent-guide.ts'
 import { environmentVariables } from './environment.ts'
 import { errorListText } from './error-text.ts'
 import { exitCodes } from './exit-codes.ts'
+import { precedence } from './summary-outcome.ts'
 
 const PAD = 22
 
@@ -18,7 +19,8 @@ const topicTexts: Readonly<Record<string, () => string>> = {
       '',
       ...Object.values(exitCodes).map(({ code, says }) => `  ${String(code).padStart(3)}  ${says}`),
       '',
-      'Of several that apply, the first of 4, 9, 7, 8, 3 is taken. A batch whose requests failed never ends with 0.',
+      `Of several that apply the first of these is taken: ${precedence.map((name) => exitCodes[name].code).join(', ')}.`,
+      'A command that waits for requests or fetches their results ends with 0 only when all succeeded, or with --allow-failures.',
     ].join('\n'),
   environment: () =>
     [

@@ -100,7 +100,7 @@ export function exitCodeOf(standing: Standing, allowance: Allowance | null): num
  * Required for several ids: the first that applies of 1, 9, 7, 8, 3, 0. What kept a command from asking at all stands before 9, and an
  * interruption before all: nothing was learnt of the rest.
  */
-const precedence: readonly ExitName[] = [
+export const precedence: readonly ExitName[] = [
   'interrupted',
   'unexpected',
   'usage',

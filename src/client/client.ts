@@ -20,6 +20,7 @@ import type {
 } from '../contract/wire.ts'
 import { createChatCalls } from './chat.ts'
 import { formBody } from './multipart.ts'
+import { createRuns } from './run.ts'
 import { type Call, send, type TransportOptions } from './transport.ts'
 import { type Ask, createWebhookCalls } from './webhook-calls.ts'
 
@@ -107,7 +108,8 @@ export function createClient(options: ClientOptions) {
     /** Whether the server is one of ours; asks it when no reply has told yet. */
     isDw: askIsDw,
     files,
-    batches,
+    /** `run` and `attach`: many requests as one call. */
+    batches: { ...batches, ...createRuns({ ...files, ...batches, isDw: askIsDw }) },
     models: {
       list: async (signal?: AbortSignal): Promise<WireModel[]> =>
         (await ask<{ data: WireModel[] }>({ method: 'GET', path: '/models', signal })).data,

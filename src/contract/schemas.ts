@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ENDPOINTS } from '../domain/batch.ts'
 import { GROUP_ID_PATTERN } from '../domain/failure.ts'
 import {
+  ANALYTICS_BATCHES_MAX,
   BATCH_LIST_DEFAULT,
   BATCH_LIST_MAX,
   DELIVERIES_KEPT_MAX,
@@ -14,6 +15,8 @@ import {
   KEY_NAME_CHARACTERS_MAX,
   MODEL_BYTES_MAX,
   PRICES_AT_ONCE_MAX,
+  REQUEST_PAGE_DEFAULT,
+  REQUEST_PAGE_MAX,
   RETRY_GROUPS_MAX,
   TESTED_MODELS_MAX,
   UPSTREAM_KEY_CHARACTERS_MAX,
@@ -123,6 +126,36 @@ export const usageQuery = z.object({
     )
     .default([]),
   bucket: z.enum(['hour', 'day']).optional(),
+})
+
+const ids = z.preprocess(
+  (value) => (typeof value === 'string' ? [value] : value),
+  z.array(z.string().min(1).max(ID_CHARACTERS_MAX)).max(ANALYTICS_BATCHES_MAX),
+)
+export const analyticsQuery = z.object({
+  batch: ids.optional(),
+  since: moment.optional(),
+  until: moment.optional(),
+})
+
+const include = z
+  .string()
+  .transform((text) => text.split(',').filter((part) => part !== ''))
+  .refine(
+    (parts) => parts.every((part) => part === 'input' || part === 'output'),
+    'expected input, output or both',
+  )
+  .default([])
+export const requestQuery = z.object({ include })
+export const listRequestsQuery = z.object({
+  status: z.enum(['pending', 'succeeded', 'failed', 'expired', 'cancelled']).optional(),
+  http_status: z.preprocess(integerOf, z.int().min(100).max(999).optional()),
+  model: z.string().max(MODEL_BYTES_MAX).optional(),
+  min_latency_ms: line,
+  custom_id: z.string().optional(),
+  limit: limit(REQUEST_PAGE_MAX, REQUEST_PAGE_DEFAULT),
+  after: line,
+  include,
 })
 
 const amount = z.string().refine(isPrice, 'expected decimal text with at most 6 decimals, such as "0.15"')

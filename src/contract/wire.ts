@@ -1,4 +1,5 @@
 /** The wire as plain types: what goes over HTTP, in snake_case. OpenAI's shapes, and our own beside them. Instants are seconds. */
+import type { WireAnalyticsDetails, WireCostBound, WireHistory, WireWindowUse } from './wire-figures.ts'
 
 export type WireErrorBody = {
   error: { message: string; type: string; param: string | null; code: string | null }
@@ -231,9 +232,10 @@ export type WireAnalytics = {
     queue: WireQuantiles | null
     first_byte: WireQuantiles | null
     upstream: WireQuantiles | null
+    total?: WireQuantiles | null | undefined
   }
-  /** Null where a service does not tell, and the rest was put together from its files. */
-  attempts: { calls: number | null; retried: number | null }
+  /** Null where a service does not tell, and the rest was put together from its files. `wasted`: calls that gave no output line. */
+  attempts: { calls: number | null; retried: number | null; wasted?: number | undefined }
   wall_seconds: number | null
   requests_per_second: number | null
   tokens_per_second: number | null
@@ -255,7 +257,10 @@ export type WireAnalytics = {
   total_tokens: number
   avg_duration_ms: number | null
   avg_ttfb_ms: number | null
-}
+  window?: WireWindowUse | undefined
+  /** What would have been said of the input when the batch was created. */
+  estimate?: WireCostEstimate | null | undefined
+} & { [Name in keyof WireAnalyticsDetails]?: WireAnalyticsDetails[Name] | undefined }
 
 export type WireCostEstimate = {
   object: 'file.cost_estimate'
@@ -268,7 +273,12 @@ export type WireCostEstimate = {
   /** Decimal text, or `not set`. */
   total_estimated_cost: string
   priced: boolean
+  /** What it may well be; what is estimated above lies between. Only our server tells. */
+  low?: WireCostBound | undefined
+  high?: WireCostBound | undefined
   basis: string
+  /** Answers of earlier batches that it rests on; without any it is a rule of thumb. */
+  history?: WireHistory | undefined
   models: {
     model: string
     request_count: number
@@ -276,6 +286,9 @@ export type WireCostEstimate = {
     estimated_output_tokens: number
     estimated_cost: string
     priced: boolean
+    low?: WireCostBound | undefined
+    high?: WireCostBound | undefined
+    history?: WireHistory | undefined
   }[]
 }
 

@@ -1,4 +1,5 @@
 /** What is said about batches and files in numbers. Unknown is null, never zero; amounts are decimal text. */
+import type { Outcome } from './batch.ts'
 import type { UsageCounts } from './usage.ts'
 
 /** What is only in memory about a live batch. */
@@ -14,13 +15,45 @@ export type LiveState = {
 
 export type Quantiles = { mean: number; p50: number; p90: number; p95: number; p99: number; max: number }
 
+/** Exact count of the values from `fromMs` to just below `toMs`. */
+export type HistogramBucket = { fromMs: number; toMs: number; count: number }
+
+export const latencyNames = ['queue', 'firstByte', 'upstream', 'total'] as const
+/**
+ * queue: from the start of the batch to the first call. firstByte, upstream: of the last call. total: from the first call to the
+ * moment in which the line ended, waits between attempts included.
+ */
+export type LatencyName = (typeof latencyNames)[number]
+
+/** Lines that ended within one width of time, and their tokens. */
+export type ThroughputPoint = {
+  startAt: number
+  succeeded: number
+  failed: number
+  promptTokens: number
+  completionTokens: number
+}
+
 export type Analytics = {
   /** Lines that have their record; the rest is not counted in anything below. */
   requests: { total: number; completed: number; failed: number; expired: number; cancelled: number }
   tokens: { prompt: number; cached: number; completion: number; reasoning: number; usageUnknown: number }
   /** Milliseconds; null when no line has the figure. */
-  latency: { queue: Quantiles | null; firstByte: Quantiles | null; upstream: Quantiles | null }
-  attempts: { calls: number; retried: number }
+  latency: Record<LatencyName, Quantiles | null>
+  histograms: Record<LatencyName, HistogramBucket[]>
+  attempts: {
+    calls: number
+    /** Calls beyond a line's first. */
+    retried: number
+    /** Calls whose answer is no line of the output file. */
+    wasted: number
+    /** Lines by their number of calls; the last entry holds all from there on. */
+    perLine: { attempts: number; lines: number }[]
+  }
+  /** Lines that did not succeed, the most frequent first; `httpStatus` null: there was no answer. */
+  errors: { outcome: 'failed' | 'expired' | 'cancelled'; httpStatus: number | null; lines: number }[]
+  /** At most THROUGHPUT_POINTS_MAX points, without gaps; null while no line has ended. */
+  throughput: { bucketMs: number; points: ThroughputPoint[] } | null
   wallMs: number | null
   requestsPerSecond: number | null
   tokensPerSecond: number | null
@@ -37,6 +70,17 @@ export type Analytics = {
   isSimulated: boolean
 }
 
+/** Time from the creation of a batch to its end, or to now, against its window. */
+export type WindowUse = { window: string; windowMs: number; usedMs: number; share: number; lateMs: number }
+
+/** `estimate` is what would have been said of the input when the batch was created; null when the input is gone or has no lines. */
+export type BatchAnalytics = Analytics & { window: WindowUse; estimate: CostEstimate | null }
+
+/** Several batches as one: wall time is from the start of the first to the end of the last. */
+export type CombinedAnalytics = Analytics & { batchIds: string[] }
+
+export type CostBound = { inputTokens: number; outputTokens: number; cost: string | null }
+
 export type CostEstimate = {
   fileId: string
   window: string
@@ -46,7 +90,12 @@ export type CostEstimate = {
   outputTokens: number
   cost: string | null
   isPriced: boolean
+  low: CostBound
+  high: CostBound
+  /** One sentence for people: on what it rests. */
   basis: string
+  /** Answered lines of earlier batches that it rests on, and how many batches those are. */
+  history: { lines: number; batches: number }
   models: {
     model: string
     requests: number
@@ -54,7 +103,43 @@ export type CostEstimate = {
     outputTokens: number
     cost: string | null
     isPriced: boolean
+    low: CostBound
+    high: CostBound
+    history: { lines: number; batches: number }
   }[]
+}
+
+/** One request of a batch, and what became of it. */
+export type RequestFacts = {
+  batchId: string
+  /** When the batch began. */
+  inProgressAt: number
+  lineIndex: number
+  /** Physical line of the input, from 1; null when the input is gone. */
+  lineNumber: number | null
+  customId: string | null
+  model: string | null
+  /** What its record says; null: the line has not ended. */
+  ended: {
+    outcome: Outcome
+    httpStatus: number
+    attempts: number
+    startedAt: number
+    recordedAt: number
+    upstreamMs: number
+    firstByteMs: number
+    usage: {
+      promptTokens: number
+      cachedTokens: number
+      completionTokens: number
+      reasoningTokens: number
+    } | null
+  } | null
+  /** Name; null when none was called. */
+  upstream: string | null
+  /** Bytes of the request's body and of the whole result line, as they are stored; null when not asked for, or gone. */
+  input: Uint8Array | null
+  output: Uint8Array | null
 }
 
 /** Sums are kept by the hour: `sinceAt` and `untilAt` are taken to the hours around them. */

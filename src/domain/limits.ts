@@ -142,13 +142,28 @@ export const USAGE_ROWS_MAX = 200_000
 /** Guess: live batches whose records are summed for one question. */
 export const USAGE_LIVE_MAX = 100
 export const USAGE_DIMENSIONS_MAX = 6
+/** Guess: as many points as a chart shows. */
+export const THROUGHPUT_POINTS_MAX = 120
+/** Guess: batches of one combined analysis, and batches looked at to find those of a span of time. */
+export const ANALYTICS_BATCHES_MAX = 100
+export const ANALYTICS_BATCHES_LOOKED_AT_MAX = 10_000
+/** Guess: the latest batches of a tenant from which its estimates learn. */
+export const HISTORY_BATCHES_MAX = 100
+/** Guess: requests of one page of a batch, and the default. */
+export const REQUEST_PAGE_MAX = 1_000
+export const REQUEST_PAGE_DEFAULT = 100
+/** Guess: inputs and outputs that one page holds; the page ends early rather than exceed it, unless one request alone does. */
+export const REQUEST_PAGE_BYTES_MAX = 8 * MIB
+/** Guess: lines and bytes of the input that one page searches for a `custom_id`: some 10 ms of work. */
+export const REQUEST_SEARCH_LINES_MAX = 16_384
+export const REQUEST_SEARCH_BYTES_MAX = 16 * MIB
 export const PRICES_AT_ONCE_MAX = 1_000
 
 // Services.
 /** Guess: how long a repeated `Idempotency-Key` finds its first create again. */
 export const IDEMPOTENCY_MS = 24 * 60 * 60_000
-/** Guess: analyses of ended batches kept in memory. */
-export const ANALYSES_KEPT_MAX = 256
+/** Guess: analyses of ended batches kept in memory, about 150 KiB each. */
+export const ANALYSES_KEPT_MAX = 128
 /** Guess: how often files whose time has come are looked for; lookups by id notice the instant themselves. */
 export const JANITOR_MS = 60_000
 /** Guess: files of one look, and looks of one round. */

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { chatLine, jsonl } from '../../test/kit/requests.ts'
-import { openRig, type PlannedAnswer, TENANT } from '../../test/kit/service-rig.ts'
+import { openRig, type PlannedAnswer, TENANT, withRig } from '../../test/kit/service-rig.ts'
 import type { Batch } from '../domain/batch.ts'
-import type { Analytics } from '../domain/figures.ts'
-import type { LineRecord } from '../results/record.ts'
+import type { BatchAnalytics } from '../domain/figures.ts'
 import { createAnalytics } from './analytics.ts'
 import { Janitor } from './janitor.ts'
 
 const price = { window: '24h', inputPerMillion: '1', cachedInputPerMillion: '0.5', outputPerMillion: '10' }
-const rig = await openRig({ prices: ['large', 'small'].map((model) => ({ ...price, model })) })
+const prices = ['large', 'small'].map((model) => ({ ...price, model }))
+const rig = await openRig({ prices })
 after(() => rig.close())
 
-async function analysed(id: string): Promise<Analytics> {
+async function analysed(id: string): Promise<BatchAnalytics> {
   const analytics = await rig.service.analyse(TENANT, id)
   assert.ok(analytics !== null)
   return analytics
@@ -56,7 +56,28 @@ test('tokens, calls and times of a batch are exactly those of its records', asyn
     reasoning: 10,
     usageUnknown: 1,
   })
-  assert.deepEqual(analytics.attempts, { calls: 7, retried: 3 })
+  // Lines 0, 1 and 2 each needed one call.
+  assert.deepEqual(analytics.attempts, {
+    calls: 7,
+    retried: 3,
+    wasted: 4,
+    perLine: [
+      { attempts: 0, lines: 2 },
+      { attempts: 1, lines: 2 },
+      { attempts: 2, lines: 1 },
+      { attempts: 3, lines: 1 },
+    ],
+  })
+  assert.deepEqual(
+    analytics.errors.toSorted(
+      (a, b) => (a.httpStatus ?? 0) - (b.httpStatus ?? 0) || (a.outcome < b.outcome ? -1 : 1),
+    ),
+    [
+      { outcome: 'expired', httpStatus: null, lines: 1 },
+      { outcome: 'failed', httpStatus: null, lines: 1 },
+      { outcome: 'failed', httpStatus: 400, lines: 1 },
+    ],
+  )
   assert.deepEqual(analytics.latency.upstream, {
     mean: 250,
     p50: 200,
@@ -140,15 +161,15 @@ test('those who ask while a batch is analysed share that analysis, unless the ba
   let passes = 0
   const results = {
     ...rig.results,
-    async *records(seq: number) {
+    async *recordPages(seq: number) {
       passes += 1
-      const pages: (readonly LineRecord[])[] = []
-      for await (const page of rig.results.records(seq)) pages.push(page)
+      const pages: Uint8Array[] = []
+      for await (const page of rig.results.recordPages(seq)) pages.push(Uint8Array.from(page))
       await gate.promise
       yield* pages
     },
   }
-  const analyse = createAnalytics({ ...rig, results })
+  const { one: analyse } = createAnalytics({ ...rig, results, estimate: async () => null })
   const first = analyse(running)
   const second = analyse(running)
   await rig.answer(batch.id, [succeeded(1)])
@@ -163,7 +184,8 @@ test('a batch that never ran has no figures', async () => {
   const batch = await batchOf(['large'])
   await rig.store.batches.fail(batch.id, { findings: [], findingsTotal: 1, at: rig.clock.now() })
   const analytics = await analysed(batch.id)
-  assert.deepEqual(analytics.latency, { queue: null, firstByte: null, upstream: null })
+  assert.deepEqual(analytics.latency, { queue: null, firstByte: null, upstream: null, total: null })
+  assert.deepEqual([analytics.throughput, analytics.estimate], [null, null])
   assert.deepEqual([analytics.wallMs, analytics.requestsPerSecond, analytics.attempts.calls], [null, null, 0])
 })
 
@@ -186,20 +208,21 @@ test('analytics outlive the input: with one model they stay whole, with several 
   assert.deepEqual([several?.tokens.prompt, several?.models, several?.cost], [200, [], null])
 })
 
-test('an estimate counts every request, and has no total while one model has no price', async () => {
-  const lines = [chatLine(1, { model: 'large', content: 'x'.repeat(400) }), chatLine(2, { model: 'small' })]
-  const file = await rig.upload(jsonl(lines))
-  const estimate = await rig.service.estimateCost(TENANT, file.id, '24h')
-  assert.equal(estimate?.totalRequests, 2)
-  assert.equal(estimate?.models[0]?.inputTokens, 100)
-  assert.equal(estimate?.models[0]?.outputTokens, 300)
-  assert.equal(estimate?.models[0]?.cost, '0.0031')
-  assert.equal(
-    Number(estimate?.cost),
-    estimate?.models.reduce((sum, { cost }) => sum + Number(cost), 0),
-  )
-  const hasty = await rig.service.estimateCost(TENANT, file.id, '1h')
-  assert.deepEqual([hasty?.cost, hasty?.isPriced, hasty?.models[0]?.cost], [null, false, null])
-  await assert.rejects(rig.service.estimateCost(TENANT, file.id, '2h'), { param: 'completion_window' })
-  assert.equal(await rig.service.estimateCost('tenant_other', file.id, '24h'), null)
-})
+test('an estimate counts every request, and has no total while one model has no price', () =>
+  withRig({ prices }, async (rig) => {
+    const lines = [chatLine(1, { model: 'large', content: 'x'.repeat(400) }), chatLine(2, { model: 'small' })]
+    const file = await rig.upload(jsonl(lines))
+    const estimate = await rig.service.estimateCost(TENANT, file.id, '24h')
+    assert.equal(estimate?.totalRequests, 2)
+    assert.equal(estimate?.models[0]?.inputTokens, 100)
+    assert.equal(estimate?.models[0]?.outputTokens, 300)
+    assert.equal(estimate?.models[0]?.cost, '0.0031')
+    assert.equal(
+      Number(estimate?.cost),
+      estimate?.models.reduce((sum, { cost }) => sum + Number(cost), 0),
+    )
+    const hasty = await rig.service.estimateCost(TENANT, file.id, '1h')
+    assert.deepEqual([hasty?.cost, hasty?.isPriced, hasty?.models[0]?.cost], [null, false, null])
+    await assert.rejects(rig.service.estimateCost(TENANT, file.id, '2h'), { param: 'completion_window' })
+    assert.equal(await rig.service.estimateCost('tenant_other', file.id, '24h'), null)
+  }))

@@ -1,14 +1,14 @@
-/** Everything countable about a batch, folded from its records in one pass: exact counts, percentiles from a histogram of milliseconds. */
+/** Everything countable about a batch, folded from its records in one pass; and several batches as one. */
 import type { Blobs } from '../blobs/blobs.ts'
-import { type Batch, emptyTally, isEnded, type Tally } from '../domain/batch.ts'
-import type { Analytics } from '../domain/figures.ts'
+import { type Batch, isEnded } from '../domain/batch.ts'
+import type { BatchAnalytics, CombinedAnalytics, CostEstimate, WindowUse } from '../domain/figures.ts'
 import { ANALYSES_KEPT_MAX } from '../domain/limits.ts'
-import { costPicos, decimalOf, SIMULATED_PREFIX } from '../domain/price.ts'
+import { costPicos } from '../domain/price.ts'
 import type { Clock } from '../lib/clock.ts'
-import { foldRecord, type LineRecord } from '../results/record.ts'
+import { scanRecords } from '../results/record-scan.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Store } from '../store/store.ts'
-import { type Latencies, newLatencies, note, quantiles } from './latencies.ts'
+import { addFold, compacted, type Fold, foldOne, newFold, presentFold } from './analytics-fold.ts'
 import { findModels } from './line-models.ts'
 import type { PriceBook } from './price-book.ts'
 
@@ -18,26 +18,40 @@ export type AnalyticsParts = {
   results: ResultLog
   clock: Clock
   prices: PriceBook
+  /** What would have been said of the batch when it was created. */
+  estimate: (batch: Batch) => Promise<CostEstimate | null>
 }
 
-export function createAnalytics(parts: AnalyticsParts) {
+/** `fold` is what `analytics` was made of, to be added to others. */
+type Analysis = { fold: Fold; analytics: BatchAnalytics }
+
+export type AnalyticsService = {
+  one(batch: Batch): Promise<BatchAnalytics>
+  /** Their sum, to the last unit. */
+  combined(batches: readonly Batch[]): Promise<CombinedAnalytics>
+}
+
+export function createAnalytics(parts: AnalyticsParts): AnalyticsService {
   /** An ended batch's records never change, so neither does its analysis. */
-  const kept = new Map<string, Analytics>()
+  const kept = new Map<string, Analysis>()
   /** One analysis at a time, so that many callers need no more memory than one; those who ask for the same batch share it. */
-  const running = new Map<string, Promise<Analytics>>()
+  const running = new Map<string, Promise<Analysis>>()
   let last: Promise<unknown> = Promise.resolve()
 
-  const run = async (batch: Batch): Promise<Analytics> => {
-    const analytics = await analyse(batch, parts)
+  const run = async (batch: Batch): Promise<Analysis> => {
+    const fold = compacted(await foldBatch(batch, parts))
+    const window = windowUse(batch, parts.clock.now())
+    const estimate = await parts.estimate(batch)
+    const analysis = { fold, analytics: { ...presentFold(fold), window, estimate } }
     if (isEnded(batch.status)) {
       const [oldest] = kept.keys()
       if (kept.size >= ANALYSES_KEPT_MAX && oldest !== undefined) kept.delete(oldest)
-      kept.set(batch.id, analytics)
+      kept.set(batch.id, analysis)
     }
-    return analytics
+    return analysis
   }
 
-  return async (batch: Batch): Promise<Analytics> => {
+  const analyse = async (batch: Batch): Promise<Analysis> => {
     const known = kept.get(batch.id)
     if (known !== undefined) return known
     // The status belongs to the name: an analysis begun while the batch ran is none of its end.
@@ -51,98 +65,52 @@ export function createAnalytics(parts: AnalyticsParts) {
     })
     return started
   }
-}
 
-type Fold = {
-  tally: Tally
-  calls: number
-  retried: number
-  queue: Latencies
-  firstByte: Latencies
-  upstream: Latencies
-  models: { model: string; lines: number; tokens: Tally }[]
-}
-
-async function analyse(batch: Batch, parts: AnalyticsParts): Promise<Analytics> {
-  const modelAt = await findModels(batch, parts)
-  const fold: Fold = {
-    tally: { ...emptyTally },
-    calls: 0,
-    retried: 0,
-    queue: newLatencies(),
-    firstByte: newLatencies(),
-    upstream: newLatencies(),
-    models: modelAt.names.map((model) => ({ model, lines: 0, tokens: { ...emptyTally } })),
-  }
-  // A batch that did not validate, or was cancelled before it started, has no records.
-  if (batch.inProgressAt !== null) {
-    for await (const page of parts.results.records(batch.seq)) {
-      for (const record of page) foldOne(fold, record, { batch, modelNumber: modelAt.of(record.lineIndex) })
-    }
-  }
-  return present(batch, fold, parts)
-}
-
-function foldOne(fold: Fold, record: LineRecord, context: { batch: Batch; modelNumber: number }): void {
-  foldRecord(fold.tally, record)
-  const share = fold.models[context.modelNumber]
-  if (share !== undefined) {
-    share.lines += 1
-    foldRecord(share.tokens, record)
-  }
-  if (record.attempts === 0) return
-  fold.calls += record.attempts
-  fold.retried += record.attempts - 1
-  note(fold.queue, record.startedAt - (context.batch.inProgressAt ?? record.startedAt))
-  note(fold.upstream, record.upstreamMs)
-  if (record.firstByteMs > 0 || record.httpStatus > 0) note(fold.firstByte, record.firstByteMs)
-}
-
-function present(batch: Batch, fold: Fold, parts: AnalyticsParts): Analytics {
-  const { tally } = fold
-  const endedAt = batch.completedAt ?? batch.expiredAt ?? batch.cancelledAt ?? parts.clock.now()
-  const wallMs = batch.inProgressAt === null ? null : Math.max(0, endedAt - batch.inProgressAt)
-  const seconds = wallMs === null || wallMs === 0 ? null : wallMs / 1000
-  const models = fold.models.map(({ model, lines, tokens }) => {
-    const price = parts.prices.at({ model, window: batch.window }, batch.createdAt)
-    const picos = price === null ? null : costPicos(price, tokens)
-    return {
-      model,
-      lines,
-      promptTokens: tokens.promptTokens,
-      completionTokens: tokens.completionTokens,
-      picos,
-    }
-  })
-  const isPriced = models.length > 0 && models.every(({ picos }) => picos !== null)
-  const answered = tally.completed + tally.failed
   return {
-    requests: {
-      total: batch.linesTotal,
-      completed: tally.completed,
-      failed: tally.failed,
-      expired: tally.expired,
-      cancelled: tally.cancelled,
+    one: async (batch) => (await analyse(batch)).analytics,
+    async combined(batches) {
+      const sum = newFold([])
+      for (const batch of batches) addFold(sum, (await analyse(batch)).fold)
+      return { ...presentFold(sum), batchIds: batches.map(({ id }) => id) }
     },
-    tokens: {
-      prompt: tally.promptTokens,
-      cached: tally.cachedTokens,
-      completion: tally.completionTokens,
-      reasoning: tally.reasoningTokens,
-      usageUnknown: tally.usageUnknown,
-    },
-    latency: {
-      queue: quantiles(fold.queue),
-      firstByte: quantiles(fold.firstByte),
-      upstream: quantiles(fold.upstream),
-    },
-    attempts: { calls: fold.calls, retried: fold.retried },
-    wallMs,
-    requestsPerSecond: seconds === null ? null : answered / seconds,
-    tokensPerSecond: seconds === null ? null : (tally.promptTokens + tally.completionTokens) / seconds,
-    models: models.map(({ picos, ...rest }) => ({ ...rest, cost: picos === null ? null : decimalOf(picos) })),
-    cost: isPriced ? decimalOf(models.reduce((sum, { picos }) => sum + (picos ?? 0n), 0n)) : null,
-    isPriced,
-    isSimulated: models.length > 0 && models.every(({ model }) => model.startsWith(SIMULATED_PREFIX)),
   }
+}
+
+async function foldBatch(batch: Batch, parts: AnalyticsParts): Promise<Fold> {
+  const lookup = await findModels(batch, parts)
+  const fold = newFold(lookup.names)
+  fold.linesTotal = batch.linesTotal
+  const { inProgressAt } = batch
+  // A batch that did not validate, or was cancelled before it started, has no records.
+  if (inProgressAt !== null) {
+    fold.beganAt = inProgressAt
+    fold.endedAt = endOf(batch) ?? parts.clock.now()
+    for await (const page of parts.results.recordPages(batch.seq)) {
+      scanRecords(page, (record) =>
+        foldOne(fold, record, { share: fold.models[lookup.of(record.lineIndex)] ?? null, inProgressAt }),
+      )
+    }
+  }
+  for (const share of fold.models) {
+    const price = parts.prices.at({ model: share.model, window: batch.window }, batch.createdAt)
+    share.picos = price === null ? null : costPicos(price, share.tokens)
+  }
+  return fold
+}
+
+function windowUse(batch: Batch, now: number): WindowUse {
+  const endedAt = endOf(batch) ?? batch.failedAt ?? now
+  const windowMs = batch.expiresAt - batch.createdAt
+  const usedMs = Math.max(0, endedAt - batch.createdAt)
+  return {
+    window: batch.window,
+    windowMs,
+    usedMs,
+    share: windowMs > 0 ? usedMs / windowMs : 0,
+    lateMs: Math.max(0, endedAt - batch.expiresAt),
+  }
+}
+
+function endOf(batch: Batch): number | null {
+  return batch.completedAt ?? batch.expiredAt ?? batch.cancelledAt
 }

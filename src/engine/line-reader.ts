@@ -69,7 +69,10 @@ export function createLineReader(blobs: Blobs, file: StoredFile): LineReader {
         offset: LINE_PLAN_HEADER_BYTES + from * 4,
         bytes: (to - from) * 4,
       })
-      return Uint32Array.from({ length: to - from }, (_, place) => raw.readUInt32LE(place * 4))
+      const lineIndexes = new Uint32Array(to - from)
+      for (let place = 0; place < lineIndexes.length; place += 1)
+        lineIndexes[place] = raw.readUInt32LE(place * 4)
+      return lineIndexes
     },
     async entriesOf(lineIndexes) {
       const gapLines = READ_GAP_BYTES_MAX / INDEX_ENTRY_BYTES

@@ -10,13 +10,15 @@ import type { Random } from '../lib/random.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Key, Store } from '../store/store.ts'
 import { createAnalytics } from './analytics.ts'
+import { selectBatches } from './analytics-selection.ts'
 import { createBatchService } from './batch-service.ts'
 import { createContentService } from './content.ts'
-import { estimateCost } from './cost.ts'
+import { estimateBatch, estimateFile } from './cost.ts'
 import type { Engine } from './engine.ts'
 import { createFileService } from './file-service.ts'
 import type { Intake } from './intake.ts'
 import type { PriceBook } from './price-book.ts'
+import { createRequests } from './requests.ts'
 import { retryBatch } from './retry-batch.ts'
 import type { DiskSpace, ModelFacts, Service } from './service.ts'
 import { reportUsage } from './usage.ts'
@@ -46,7 +48,9 @@ export function createService(parts: ServiceParts): Service {
   const { store, engine, clock, config } = parts
   const files = createFileService(parts)
   const batches = createBatchService(parts)
-  const analyse = createAnalytics(parts)
+  const estimating = { store, prices: parts.prices, currency: config.currency }
+  const analytics = createAnalytics({ ...parts, estimate: (batch) => estimateBatch(batch, estimating) })
+  const requests = createRequests(parts)
   /** A result file grows while its batch runs; its row learns the size at the end. */
   const grown = (file: StoredFile): StoredFile => {
     const tally = file.kind === 'input' || file.batchId === null ? null : engine.tally(file.batchId)
@@ -71,9 +75,7 @@ export function createService(parts: ServiceParts): Service {
       requireWindow(window, config.windows)
       const file = await files.getFile(tenantId, fileId)
       if (file === null || file.inspection === null) return null
-      const { prices } = parts
-      const facts = { id: file.id, inspection: file.inspection }
-      return estimateCost(facts, window, { prices, now: clock.now(), currency: config.currency })
+      return estimateFile({ ...file, inspection: file.inspection }, { window, now: clock.now() }, estimating)
     },
     createBatch: (tenantId, request) => batches.createBatch(tenantId, request, null),
     getBatch: batches.getBatch,
@@ -87,7 +89,18 @@ export function createService(parts: ServiceParts): Service {
     liveState: (batchId) => engine.live(batchId),
     async analyse(tenantId, id) {
       const batch = await batches.getBatch(tenantId, id)
-      return batch === null ? null : analyse(batch)
+      return batch === null ? null : analytics.one(batch)
+    },
+    analyseSeveral: async (tenantId, wanted) =>
+      analytics.combined(await selectBatches(tenantId, wanted, store)),
+    async listRequests(tenantId, id, query) {
+      const batch = await batches.getBatch(tenantId, id)
+      return batch === null ? null : requests.list(batch, query)
+    },
+    async findRequest(tenantId, id, { customId, include }) {
+      const batch = await batches.getBatch(tenantId, id)
+      if (batch === null) return null
+      return (await requests.find(batch, customId, include)) ?? 'no_request'
     },
     usage: (tenantId, query) => reportUsage(tenantId, query, parts),
     prices: () => parts.prices.current(clock.now()),

@@ -4,13 +4,23 @@
  */
 import type { Batch, Endpoint } from '../domain/batch.ts'
 import type { PriceRule } from '../domain/config.ts'
-import type { Analytics, CostEstimate, LiveState, UsageQuery, UsageReport } from '../domain/figures.ts'
+import type {
+  BatchAnalytics,
+  CombinedAnalytics,
+  CostEstimate,
+  LiveState,
+  RequestFacts,
+  UsageQuery,
+  UsageReport,
+} from '../domain/figures.ts'
 import type { StoredFile } from '../domain/file.ts'
 import type { Delivery, Webhook, WebhookEvent } from '../domain/webhook.ts'
 import type { WindowPolicy } from '../domain/window.ts'
 import type { LineRecord } from '../results/record.ts'
 import type { Key, Paged, PriceVersion, UpstreamRow } from '../store/store.ts'
+import type { AnalyticsWanted } from './analytics-selection.ts'
 import type { PassThroughAnswer, PassThroughRequest } from './pass-through.ts'
+import type { RequestInclude, RequestPage, RequestQuery } from './requests.ts'
 
 /** One upload in progress. The purpose may come after the bytes, so it is given at the end. */
 export interface Upload {
@@ -159,7 +169,17 @@ export interface Service extends WebhookService {
   prices(): PriceRule[]
   /** From now on; batches that exist keep theirs. Durable when it resolves. @throws RefusedError `too_many_prices` (409) */
   setPrices(rules: readonly NewPrice[]): Promise<void>
-  analyse(tenantId: string, id: string): Promise<Analytics | null>
+  analyse(tenantId: string, id: string): Promise<BatchAnalytics | null>
+  /** @throws RefusedError as `selectBatches` */
+  analyseSeveral(tenantId: string, wanted: AnalyticsWanted): Promise<CombinedAnalytics>
+  /** Null for an unknown batch. */
+  listRequests(tenantId: string, id: string, query: RequestQuery): Promise<RequestPage | null>
+  /** Null for an unknown batch. */
+  findRequest(
+    tenantId: string,
+    id: string,
+    wanted: { customId: string; include: RequestInclude },
+  ): Promise<RequestFacts | 'no_request' | null>
   records(batch: Batch): AsyncIterable<readonly LineRecord[]>
 
   models(): ServedModel[]

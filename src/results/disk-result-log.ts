@@ -20,7 +20,7 @@ export type DiskResultLog = ResultLog & {
 }
 
 /** What is appended, and what of it is durable. */
-type OpenBatch = { appended: Tally; durable: Tally }
+type OpenBatch = { appended: Tally; durable: Tally; isSealed: boolean }
 
 /**
  * @param options folder: made when absent. onDeath: a sync failed or the thread died; what the disk holds is unknown, so the
@@ -77,7 +77,7 @@ class LocalResultLog implements DiskResultLog {
 
   async open(seq: number, linesTotal: number): Promise<OpenedResults> {
     const opened = await this.#worker.call<OpenedResults>('openBatch', { seq, linesTotal })
-    this.#open.set(seq, { appended: { ...opened.tally }, durable: opened.tally })
+    this.#open.set(seq, { appended: { ...opened.tally }, durable: opened.tally, isSealed: false })
     return { tally: { ...opened.tally }, recorded: opened.recorded }
   }
 
@@ -114,7 +114,10 @@ class LocalResultLog implements DiskResultLog {
   async seal(seq: number): Promise<Tally> {
     await this.#writer.drained()
     await this.#worker.call('seal', seq)
-    return { ...(this.#open.get(seq)?.durable ?? emptyTally) }
+    const batch = this.#open.get(seq)
+    if (batch === undefined) return { ...emptyTally }
+    batch.isSealed = true
+    return { ...batch.durable }
   }
 
   async retain(seqs: ReadonlySet<number>): Promise<void> {
@@ -147,10 +150,15 @@ class LocalResultLog implements DiskResultLog {
   }
 
   async *records(seq: number): AsyncIterable<readonly LineRecord[]> {
-    const batch = this.#open.get(seq)
-    const limit = batch === undefined ? null : recordedLines(batch.durable)
-    if (batch !== undefined) await this.#worker.call('flush', seq)
-    yield* this.#reader.records(seq, limit)
+    yield* this.#reader.records(seq, await this.#recordsReadable(seq))
+  }
+
+  async *recordPages(seq: number): AsyncIterable<Buffer> {
+    yield* this.#reader.recordPages(seq, await this.#recordsReadable(seq))
+  }
+
+  readLine(seq: number, kind: ResultFileKind, place: { position: number; bytes: number }): Promise<Buffer> {
+    return this.#reader.line(seq, kind, place)
   }
 
   async removeFile(seq: number, kind: ResultFileKind): Promise<void> {
@@ -166,6 +174,16 @@ class LocalResultLog implements DiskResultLog {
     await this.#writer.drained()
     await this.#worker.stop()
     await this.#reader.close()
+  }
+
+  /** Those that are durable when asked, and in the files when it resolves; null: all there are. */
+  async #recordsReadable(seq: number): Promise<number | null> {
+    const batch = this.#open.get(seq)
+    if (batch === undefined) return null
+    const records = recordedLines(batch.durable)
+    // What was sealed has been flushed.
+    if (!batch.isSealed) await this.#worker.call('flush', seq)
+    return records
   }
 
   #onDurable(sent: { tallies: ReadonlyMap<number, Tally>; waitedMs: number }): void {

@@ -9,7 +9,9 @@ import {
   type LineRecord,
   RECORD_BYTES,
   rebuildTally,
+  recordFields,
 } from './record.ts'
+import { scanRecords } from './record-scan.ts'
 
 const u32 = fc.nat({ max: 0xffff_ffff })
 const plain = { noNullPrototype: true }
@@ -62,6 +64,29 @@ test('the tally kept line by line equals the one rebuilt from all records', () =
       assert.deepEqual(rebuildTally(all), kept)
       assert.equal(recordedLines(kept), all.length)
       assert.equal(kept.outputLines + kept.errorLines, all.length)
+    }),
+  )
+})
+
+test('a scan of pages tells of each record what reading it alone does, and notices any flipped bit', () => {
+  fc.assert(
+    fc.property(fc.array(records, { minLength: 1, maxLength: 20 }), fc.nat(), (written, place) => {
+      const page = Buffer.allocUnsafeSlow(written.length * RECORD_BYTES)
+      for (const [number, record] of written.entries()) encodeRecord(record, page, number * RECORD_BYTES)
+      const seen: LineRecord[] = []
+      scanRecords(page, (record) => seen.push(structuredClone(record)))
+      assert.deepEqual(seen, written)
+      const fields = recordFields(page)
+      for (const [number, record] of written.entries()) {
+        fields.at = number * RECORD_BYTES
+        assert.deepEqual(
+          [fields.lineIndex(fields.at), fields.outcome, fields.httpStatus, fields.upstreamMs],
+          [record.lineIndex, record.outcome, record.httpStatus, record.upstreamMs],
+        )
+      }
+      const bit = place % (page.byteLength * 8)
+      page[bit >>> 3] = (page[bit >>> 3] ?? 0) ^ (1 << (bit & 7))
+      assert.throws(() => scanRecords(page, () => undefined), /checksum does not hold/)
     }),
   )
 })

@@ -89,6 +89,53 @@ export function decodeRecord(source: Buffer, at: number): LineRecord | null {
   }
 }
 
+/** As `decodeRecord`, into objects that are there already; the checksum is the caller's to check. */
+export function fillRecord(view: DataView, at: number, into: { record: LineRecord; usage: Usage }): void {
+  const { record, usage } = into
+  record.lineIndex = view.getUint32(at + 4, true)
+  record.outcome = outcomes[view.getUint8(at + 8)] ?? 'failed'
+  record.httpStatus = view.getUint16(at + 10, true)
+  record.position = view.getFloat64(at + 12, true)
+  record.lineBytes = view.getUint32(at + 20, true)
+  record.attempts = view.getUint16(at + 24, true)
+  record.upstreamNumber = view.getUint16(at + 26, true)
+  record.startedAt = view.getFloat64(at + 28, true)
+  record.recordedAt = view.getFloat64(at + 36, true)
+  record.upstreamMs = view.getUint32(at + 44, true)
+  record.firstByteMs = view.getUint32(at + 48, true)
+  usage.promptTokens = view.getUint32(at + 52, true)
+  usage.cachedTokens = view.getUint32(at + 56, true)
+  usage.completionTokens = view.getUint32(at + 60, true)
+  usage.reasoningTokens = view.getUint32(at + 64, true)
+  record.usage = (view.getUint8(at + 9) & USAGE_KNOWN) === 0 ? null : usage
+}
+
+/** What a search looks at, read where it stands: `at` is the record looked at. */
+export type RecordFields = {
+  at: number
+  lineIndex(at: number): number
+  readonly outcome: Outcome
+  readonly httpStatus: number
+  readonly upstreamMs: number
+}
+
+export function recordFields(page: Uint8Array): RecordFields {
+  const view = new DataView(page.buffer, page.byteOffset, page.byteLength)
+  return {
+    at: 0,
+    lineIndex: (at) => view.getUint32(at + 4, true),
+    get outcome() {
+      return outcomes[view.getUint8(this.at + 8)] ?? 'failed'
+    },
+    get httpStatus() {
+      return view.getUint16(this.at + 10, true)
+    },
+    get upstreamMs() {
+      return view.getUint32(this.at + 44, true)
+    },
+  }
+}
+
 /** The file that the record's line stands in. */
 export function resultFileAt(source: Buffer, at: number): ResultFileKind {
   return source.readUInt8(at + 8) === outcomes.indexOf('succeeded') ? 'output' : 'error'
@@ -131,6 +178,12 @@ export function foldRecord(tally: Tally, record: LineRecord): void {
   tally.cachedTokens += record.usage.cachedTokens
   tally.completionTokens += record.usage.completionTokens
   tally.reasoningTokens += record.usage.reasoningTokens
+}
+
+/** Adds in place. */
+export function addTally(sum: Tally, more: Tally): void {
+  // The keys of a constant are its names.
+  for (const name of Object.keys(emptyTally) as (keyof Tally)[]) sum[name] += more[name]
 }
 
 export function rebuildTally(records: Iterable<LineRecord>): Tally {

@@ -67,6 +67,10 @@ export interface ResultLog {
   readInputOrder(seq: number, kind: ResultFileKind, fromByte: number): AsyncIterable<Uint8Array>
   /** Durable records in order of durability, in pages; for analytics and rebuilds. */
   records(seq: number): AsyncIterable<readonly LineRecord[]>
+  /** The same undecoded, for `scanRecords`. A page's bytes hold until the next one is asked for. */
+  recordPages(seq: number): AsyncIterable<Uint8Array>
+  /** One line of a record that was read, newline included. @throws TroubleError `damaged` when its file is gone */
+  readLine(seq: number, kind: ResultFileKind, place: { position: number; bytes: number }): Promise<Buffer>
   /** Deletes one result file of a sealed batch. Records stay: counts and analytics outlive results. */
   removeFile(seq: number, kind: ResultFileKind): Promise<void>
   /** Syncs, checkpoints and ends. */

@@ -173,6 +173,8 @@ export interface UsageStore {
     tenantId: string,
     query: { sinceAt: number; untilAt: number; after: BatchUsage | null; limit: number },
   ): Promise<Paged<BatchUsage>>
+  /** Rows of these batches that have ended, those of the newest first; at most `limit`, or as many as one reply holds. */
+  ofBatches(batchIds: readonly string[], limit: number): Promise<(UsageRow & { batchId: string })[]>
 }
 
 export interface WebhookStore {

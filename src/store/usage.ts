@@ -44,6 +44,18 @@ export function createUsageStore(database: Database): UsageStore {
         })),
       }
     },
+    async ofBatches(batchIds, limit) {
+      if (batchIds.length === 0) return []
+      const query = database.build
+        .selectFrom('usage')
+        .selectAll()
+        .where('batch_id', 'in', [...batchIds])
+        .orderBy('batch_id', 'desc')
+        .orderBy('hour_at')
+        .limit(limit)
+      const [{ rows }] = await database.read(query.compile())
+      return rows.map(usageOfRow)
+    },
   }
 }
 

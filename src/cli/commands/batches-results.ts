@@ -1,5 +1,6 @@
 import type { Client } from '../../client/client.ts'
 import type { WireBatch } from '../../contract/wire.ts'
+import { usageError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { formatCount, formatNumber } from '../format.ts'
 import { type BatchResults, copyResults, standingAsRead } from '../results.ts'
@@ -25,6 +26,13 @@ export async function run(context: CommandContext, input: CommandInput): Promise
   // Every batch is looked up first: an unknown id among them writes nothing.
   const batches: WireBatch[] = []
   for (const id of settings.ids) batches.push(await client.batches.get(id, context.signal))
+  const [first] = batches
+  if (flagOption(input, 'merged') && first !== undefined) {
+    if (batches.length > 1) throw usageError('--merged takes one batch; its retries are found.')
+    // Holds what does not fit in memory, and tidies up at the end of the process.
+    const { writeMerged } = await import('./results-merged.ts')
+    return writeMerged({ client, context }, first, settings)
+  }
   const target = await openTarget(batches, { settings, context, client })
   try {
     const results: BatchResults[] = []

@@ -135,6 +135,10 @@ export const batchCommands: readonly CommandSpec[] = [
       fromFileOption,
       { flags: '--include-errors', help: 'Put failed requests behind the answers of their batch' },
       {
+        flags: '--merged',
+        help: 'Of a batch and its retries: each request once, a later success in place of a failure',
+      },
+      {
         flags: '--order <order>',
         help: 'Order of ended batches (default: input)',
         choices: ['input', 'completed'],
@@ -145,6 +149,7 @@ export const batchCommands: readonly CommandSpec[] = [
       'dw batches results batch_abc123 -o results.jsonl',
       'dw batches results --from-file batch-ids.txt -o results.jsonl',
       'dw batches results batch_abc123 --include-errors',
+      'dw batches results batch_abc123 --merged -o results.jsonl',
     ],
     exits: [...serverExits, 'failures', 'notCompleted', 'stillRunning'],
     prints: ['result-line'],

@@ -74,6 +74,21 @@ export class ResultReader {
     }
   }
 
+  /** Undecoded, in memory that every page has in turn. */
+  recordPages(seq: number, limit: number | null): AsyncIterable<Buffer> {
+    return this.#pages(seq, {
+      from: 0,
+      limit,
+      memory: Buffer.allocUnsafeSlow(RECORDS_PER_PAGE * RECORD_BYTES),
+    })
+  }
+
+  async line(seq: number, kind: ResultFileKind, place: { position: number; bytes: number }): Promise<Buffer> {
+    const line = Buffer.allocUnsafeSlow(place.bytes)
+    await this.#readExactly(this.#layout.lines(seq, kind), line, place.position)
+    return line
+  }
+
   /** @param fromByte of the lines as they come in this order */
   async *inputOrder(seq: number, kind: ResultFileKind, fromByte: number): AsyncIterable<Uint8Array> {
     const source = this.#layout.lines(seq, kind)
@@ -169,7 +184,10 @@ export class ResultReader {
   }
 
   /** Whole records from a number on. */
-  async *#pages(seq: number, options: { from: number; limit: number | null }): AsyncIterable<Buffer> {
+  async *#pages(
+    seq: number,
+    options: { from: number; limit: number | null; memory?: Buffer },
+  ): AsyncIterable<Buffer> {
     const path = this.#layout.records(seq)
     const bytes = (await this.#files.size(path)) ?? 0
     const written = Math.max(0, Math.floor((bytes - RECORDS_HEADER_BYTES) / RECORD_BYTES))
@@ -181,7 +199,8 @@ export class ResultReader {
     }
     for (let record = options.from; record < end; ) {
       const count = Math.min(RECORDS_PER_PAGE, end - record)
-      const page = Buffer.allocUnsafeSlow(count * RECORD_BYTES)
+      const bytes = count * RECORD_BYTES
+      const page = options.memory?.subarray(0, bytes) ?? Buffer.allocUnsafeSlow(bytes)
       await this.#readExactly(path, page, RECORDS_HEADER_BYTES + record * RECORD_BYTES)
       yield page
       record += count
