@@ -11,6 +11,7 @@ import type { Clock } from '../lib/clock.ts'
 import { assert } from '../lib/errors.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { Batch, Store } from '../store/store.ts'
+import { findModels } from './line-models.ts'
 import type { LiveBatch } from './live-batch.ts'
 import type { Recorder } from './recorder.ts'
 import { closingErrors } from './result-line.ts'
@@ -27,7 +28,7 @@ export type CloserParts = {
 
 /** All lines are recorded: makes them final and stores `completed`. */
 export async function complete(live: LiveBatch, parts: CloserParts): Promise<void> {
-  await end(live, 'completed', await parts.results.seal(live.batch.seq), parts)
+  await end(live, 'completed', parts)
 }
 
 /** The deadline has passed: calls in flight are cut, what is unanswered expires. */
@@ -40,7 +41,7 @@ export async function expire(live: LiveBatch, parts: CloserParts): Promise<void>
   for (const call of live.calls.items()) call.cut('the completion window has ended')
   await idle(live)
   await recordRest(live, 'expired', parts)
-  await end(live, 'expired', await parts.results.seal(live.batch.seq), parts)
+  await end(live, 'expired', parts)
 }
 
 /** A cancel was accepted: calls in flight get a grace, then are cut. */
@@ -51,7 +52,7 @@ export async function cancel(live: LiveBatch, parts: CloserParts): Promise<void>
   await idle(live)
   cancelGrace()
   await recordRest(live, 'cancelled', parts)
-  await end(live, 'cancelled', await parts.results.seal(live.batch.seq), parts)
+  await end(live, 'cancelled', parts)
 }
 
 /** Resolves when no call of the batch is in flight. */
@@ -87,18 +88,18 @@ async function recordRest(live: LiveBatch, as: 'expired' | 'cancelled', parts: C
 async function end(
   live: LiveBatch,
   as: 'completed' | 'expired' | 'cancelled',
-  tally: Tally,
   parts: CloserParts,
 ): Promise<void> {
+  const { results, store } = parts
+  const [tally, models] = await Promise.all([results.seal(live.batch.seq), findModels(live.batch, parts)])
+  const usage = await foldUsage(live.batch, { results, models })
   const at = parts.clock.now()
   const files: StoredFile[] = []
   if (tally.outputLines > 0) files.push(resultFile(live.batch, 'output', tally, at))
   if (tally.errorLines > 0) files.push(resultFile(live.batch, 'error', tally, at))
-  const usage = await foldUsage(live.batch, parts)
-  const isEnded = await parts.store.batches.end(live.batch.id, { as, tally, at, files, usage })
+  const isEnded = await store.batches.end(live.batch.id, { as, tally, at, files, usage })
   // A cancel that was accepted after the last line still ends as cancelled.
-  if (!isEnded && as !== 'cancelled' && (await isCancelling(live, parts)))
-    await end(live, 'cancelled', tally, parts)
+  if (!isEnded && as !== 'cancelled' && (await isCancelling(live, parts))) await end(live, 'cancelled', parts)
 }
 
 async function isCancelling(live: LiveBatch, parts: CloserParts): Promise<boolean> {

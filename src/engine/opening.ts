@@ -44,8 +44,10 @@ export async function openBatch(live: LiveBatch, parts: OpeningParts): Promise<O
   live.file = file
   live.reader = createLineReader(parts.blobs, file)
   try {
-    await live.reader.check()
-    const opened = await results.open(live.batch.seq, live.batch.linesTotal)
+    const [, opened] = await Promise.all([
+      live.reader.check(),
+      results.open(live.batch.seq, live.batch.linesTotal),
+    ])
     live.recorded = opened.recorded
     live.tally = opened.tally
     live.recordedLines = recordedLines(opened.tally)

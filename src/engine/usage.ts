@@ -13,18 +13,20 @@ import { RefusedError } from '../lib/errors.ts'
 import type { LineRecord } from '../results/record.ts'
 import type { ResultLog } from '../results/result-log.ts'
 import type { BatchUsage, Store } from '../store/store.ts'
-import { findModels } from './line-models.ts'
+import { findModels, type ModelLookup } from './line-models.ts'
 import type { PriceBook } from './price-book.ts'
 
 export type UsageParts = { store: Store; blobs: Blobs; results: ResultLog; prices: PriceBook }
 
 /** Sums of a batch's records as they are now. */
-export async function foldUsage(batch: Batch, parts: Omit<UsageParts, 'prices'>): Promise<UsageRow[]> {
+export async function foldUsage(
+  batch: Batch,
+  { results, models }: { results: ResultLog; models: ModelLookup },
+): Promise<UsageRow[]> {
   // One that did not validate, or was cancelled before it started, has no records.
   if (batch.inProgressAt === null) return []
-  const models = await findModels(batch, parts)
   const rows = new Map<string, UsageRow>()
-  for await (const page of parts.results.records(batch.seq)) {
+  for await (const page of results.records(batch.seq)) {
     for (const record of page) {
       const modelNumber = models.of(record.lineIndex)
       const hourAt = record.recordedAt - (record.recordedAt % HOUR_MS)
@@ -122,7 +124,7 @@ async function liveUsage(
         continue
       }
       const { id: batchId, seq, window, keyId, metadata, createdAt } = batch
-      for (const row of await foldUsage(batch, parts)) {
+      for (const row of await foldUsage(batch, { ...parts, models: await findModels(batch, parts) })) {
         if (row.hourAt < sinceAt || row.hourAt >= untilAt) continue
         rows.push({ ...row, batchId, seq, window, keyId, metadata, createdAt })
       }

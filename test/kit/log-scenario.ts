@@ -92,8 +92,11 @@ export function script(log: CommitLog, run: Run): void {
     const ofSecond = index <= 28 ? [line(2, index), line(2, index + 1)] : []
     run.append([line(1, index), ...ofSecond, line(1, index + 1), line(1, index + 2), line(1, index + 3)])
     if (index === 12) log.files.flush(1)
-    if (index === 16) log.checkpoint()
-    if (index === 28) log.checkpoint([2])
+    if (index === 16) log.beginCheckpoint()
+    // Its pieces lie between the appends that come next.
+    log.continueCheckpoint()
+    if (index === 28) log.seal(2)
+    if (index === 28) log.checkpoint()
   }
   run.append([line(3, 0)])
 }

@@ -15,6 +15,7 @@ import type { StoredFile } from '../../src/domain/file.ts'
 import { resultFile } from '../../src/engine/closer.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { startIntake } from '../../src/engine/intake.ts'
+import { findModels } from '../../src/engine/line-models.ts'
 import { PriceBook } from '../../src/engine/price-book.ts'
 import { createService } from '../../src/engine/server-service.ts'
 import type { NewBatchRequest, Service } from '../../src/engine/service.ts'
@@ -185,7 +186,7 @@ function createMoves(parts: Pick<Rig, 'service' | 'store' | 'blobs' | 'results' 
       if (as === 'cancelled') await store.batches.cancel(batchId, at)
       const kinds = (['output', 'error'] as const).filter((kind) => tally[`${kind}Lines`] > 0)
       const files = kinds.map((kind) => resultFile(batch, kind, tally, at))
-      const usage = await foldUsage(batch, parts)
+      const usage = await foldUsage(batch, { results, models: await findModels(batch, parts) })
       assert.ok(await store.batches.end(batchId, { as, tally, at, files, usage }))
       engine.tallies.delete(batchId)
       results.release(batch.seq)

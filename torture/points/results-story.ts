@@ -113,7 +113,8 @@ function begin(disk: SimulatedDisk, facts: Facts, { shape }: Parts): Begun {
     }
   }
   for (const { seq, lines } of shape) wrong.push(...wrongLines(disk, facts, { seq, lines, recorded }))
-  if (sealed.length > 0) state.recovered.log.checkpoint(sealed)
+  for (const seq of sealed) state.recovered.log.seal(seq)
+  if (sealed.length > 0) state.recovered.log.checkpoint()
   return { state, recorded, sizes, wrong }
 }
 
@@ -192,13 +193,16 @@ function work(disk: SimulatedDisk, facts: Facts, parts: Parts): string[] {
   for (let round = 0; [...left.values()].some((lines) => lines.length > 0); round += 1) {
     append(live.flatMap(({ seq, perAppend }) => left.get(seq)?.splice(0, perAppend) ?? []))
     if (round === 1) log.files.flush(1)
-    if (round === 2) log.checkpoint()
+    // Goes on between the appends of the next rounds.
+    if (round === 1 || round === 4) log.beginCheckpoint()
+    log.continueCheckpoint()
     // The early end of one batch while the others go on.
     if (left.get(DELETED_SEQ)?.length === 0) endAndDelete()
   }
   endAndDelete()
   for (const { seq } of live) end(seq)
-  log.checkpoint(live.map(({ seq }) => seq))
+  for (const { seq } of live) log.seal(seq)
+  log.checkpoint()
   log.close()
   return [...wrong, ...unfinished(disk, facts, parts.shape)]
 
@@ -225,7 +229,8 @@ function work(disk: SimulatedDisk, facts: Facts, parts: Parts): string[] {
     if (!parts.shape.some(({ seq }) => seq === DELETED_SEQ) || facts.deleted.has(DELETED_FILE)) return
     end(DELETED_SEQ)
     facts.deleting.add(DELETED_FILE)
-    log.checkpoint([DELETED_SEQ])
+    log.seal(DELETED_SEQ)
+    log.checkpoint()
     removeFile(state, { seq: DELETED_SEQ, kind: 'output' })
     facts.deleted.add(DELETED_FILE)
   }

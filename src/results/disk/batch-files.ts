@@ -29,6 +29,9 @@ const OPEN_BATCHES_MAX = 128
 type Part = 'records' | ResultFileKind
 const PARTS: readonly Part[] = ['records', 'output', 'error']
 
+/** What a checkpoint must sync of one batch. */
+export type Unsynced = { seq: number; parts: readonly Part[]; isFolderNew: boolean }
+
 type BatchState = {
   seq: number
   /** Bytes written and gathered, header of the records left out. */
@@ -117,8 +120,8 @@ export class BatchFiles {
   }
 
   /** Batches with something that a checkpoint must sync, and with what. Marks them clean. */
-  takeDirty(): { seq: number; parts: Part[]; isFolderNew: boolean }[] {
-    const dirty: { seq: number; parts: Part[]; isFolderNew: boolean }[] = []
+  takeDirty(): Unsynced[] {
+    const dirty: Unsynced[] = []
     for (const state of this.#states.values()) {
       if (state.dirty.size === 0 && !state.isFolderNew) continue
       dirty.push({ seq: state.seq, parts: [...state.dirty], isFolderNew: state.isFolderNew })
@@ -128,16 +131,16 @@ export class BatchFiles {
     return dirty
   }
 
-  sync(dirty: readonly { seq: number; parts: readonly Part[]; isFolderNew: boolean }[]): void {
-    let isAnyNew = false
-    for (const { seq, parts, isFolderNew } of dirty) {
-      const state = this.#state(seq)
-      for (const part of parts) this.#disk.syncData(this.#handle(state, part))
-      if (!isFolderNew) continue
-      this.#disk.syncFolder(this.#layout.batch(seq))
-      isAnyNew = true
-    }
-    if (isAnyNew) this.#disk.syncFolder(this.#layout.batches)
+  /** After the last batch whose folder is new, `syncFolders`. */
+  sync({ seq, parts, isFolderNew }: Unsynced): void {
+    const state = this.#state(seq)
+    for (const part of parts) this.#disk.syncData(this.#handle(state, part))
+    if (isFolderNew) this.#disk.syncFolder(this.#layout.batch(seq))
+  }
+
+  /** The names of the batches' folders. */
+  syncFolders(): void {
+    this.#disk.syncFolder(this.#layout.batches)
   }
 
   all(): Map<number, SyncedSizes> {

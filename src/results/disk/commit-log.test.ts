@@ -61,6 +61,43 @@ test('a full disk refuses the lines and nothing of them is found later', () => {
   }
 })
 
+test('lines that a full disk did not take are not found behind a checkpoint that came before the next try', () => {
+  const probe = createSimulatedDisk()
+  new Run(recover(probe, layout).log).append([line(1, 0)])
+  const syncOfNext = probe.calls() + 2
+  const disk = createSimulatedDisk({ fault: { at: syncOfNext, kind: 'full' } })
+  const { log } = recover(disk, layout)
+  const run = new Run(log)
+  run.append([line(1, 0)])
+  assert.throws(() => run.append([line(1, 1)]), { code: 'disk_full' })
+  log.beginCheckpoint()
+  const chunkAgain = new Run(log)
+  chunkAgain.append([line(2, 0)])
+  const found = recovered(disk.after('everything', createSeededRandom(1)), [1, 2])
+  assert.deepEqual([...found.damaged.values()], [])
+  assert.deepEqual([found.texts.get(1)?.size, found.texts.get(2)?.size], [1, 1])
+})
+
+test('a checkpoint of many batches goes on in short pieces, and lets go of the log behind the last one', () => {
+  const disk = createSimulatedDisk()
+  const { log } = recover(disk, layout)
+  const run = new Run(log)
+  const seqs = Array.from({ length: 40 }, (_, index) => index + 1)
+  run.append(seqs.map((seq) => line(seq, 0)))
+  log.beginCheckpoint()
+  let pieces = 0
+  for (; log.isCheckpointing; pieces += 1) {
+    assert.ok(pieces < seqs.length, 'it ends')
+    const before = disk.calls()
+    log.continueCheckpoint()
+    assert.ok(disk.calls() - before < seqs.length, `one piece has ${disk.calls() - before} calls`)
+    run.append([line(1, pieces + 1)])
+  }
+  assert.ok(pieces > 10)
+  assert.equal(disk.list(layout.log).filter((name) => name.endsWith('.log')).length, 1)
+  assert.deepEqual(violations(run, recovered(disk.after('synced', createSeededRandom(1)), seqs)), [])
+})
+
 test('damage in front of a sync stops the batches concerned and cuts nothing', () => {
   const { disk, segment } = loggedDisk()
   const entries = entriesOf(disk)

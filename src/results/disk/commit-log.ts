@@ -4,7 +4,8 @@
  *
  * Invariants
  * - What `append` returned for is synced in the log. Only then it is given to the batches' files.
- * - A segment is removed only when everything in it is synced in the batches' files and a synced checkpoint says so.
+ * - A segment is removed only when everything in it is synced in the batches' files and a synced checkpoint says so. Appends go on
+ *   while that is done, a few files at a time: in the next segment, of which the checkpoint says nothing.
  * - Nothing in front of a sync is ever cut: damage there is reported for the batches concerned.
  * A crash leaves a tail of the last segment that was never synced (cut at recovery) and bytes in the batches' files behind the
  * checkpointed sizes (cut and written again from the log).
@@ -13,8 +14,8 @@ import type { Disk, FileHandle } from '../../lib/disk.ts'
 import { assert, TroubleError } from '../../lib/errors.ts'
 import { encodeFormatHeader } from '../../lib/format-header.ts'
 import { decodeRecord, RECORD_BYTES, resultFileAt } from '../record.ts'
-import type { BatchFiles } from './batch-files.ts'
-import { writeCheckpoint } from './checkpoint.ts'
+import type { BatchFiles, Unsynced } from './batch-files.ts'
+import { type Checkpoint, writeCheckpoint } from './checkpoint.ts'
 import type { Layout } from './layout.ts'
 import {
   encodeGroup,
@@ -31,6 +32,11 @@ const SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 /** Given up on a full disk, so that answers in flight can still be written. */
 export const BALLAST_BYTES = 16 * 1024 * 1024
 const BALLAST_BLOCK_BYTES = 1024 * 1024
+/** Guess: batches whose files are synced in one go; an answer that comes meanwhile waits for that long. */
+const SYNCED_AT_ONCE = 3
+
+/** A checkpoint on its way: sizes as they were when its segment began. */
+type Pending = Checkpoint & { unsynced: Unsynced[]; areFoldersNew: boolean; forget: readonly number[] }
 
 export class CommitLog {
   readonly files: BatchFiles
@@ -42,6 +48,11 @@ export class CommitLog {
   #syncedBytes: number
   #firstSegment: number
   #hasBallast = false
+  /** Bytes of a chunk that a full disk did not take whole may lie behind the last sync. */
+  #isTailTorn = false
+  #pending: Pending | null = null
+  /** Batches that get no more lines: the next checkpoint lets go of them. */
+  readonly #sealed = new Set<number>()
 
   /** @param state after recovery: the segment to begin, and files reset to what they hold. */
   constructor(disk: Disk, layout: Layout, state: { files: BatchFiles; nextSegment: number }) {
@@ -59,6 +70,15 @@ export class CommitLog {
     return this.#bytes > SEGMENT_BYTES_MAX
   }
 
+  get isCheckpointing(): boolean {
+    return this.#pending !== null
+  }
+
+  /** The batch gets no more lines. */
+  seal(seq: number): void {
+    this.#sealed.add(seq)
+  }
+
   /**
    * Appends whole line frames and syncs them. @param chunk room for a group frame, then frames as `encodeLineHeader` made them,
    * without checksums; it may be used again afterwards.
@@ -67,8 +87,10 @@ export class CommitLog {
   append(chunk: Buffer): void {
     encodeGroup(chunk, 0, this.#syncedBytes)
     for (let at = GROUP_FRAME_BYTES; at < chunk.byteLength; at += frameBytes(chunk, at)) sealFrame(chunk, at)
+    this.#isTailTorn = true
     this.#writeWithBallast(chunk)
     this.#disk.syncData(this.#file)
+    this.#isTailTorn = false
     this.#bytes += chunk.byteLength
     this.#syncedBytes = this.#bytes
     foldChunk(this.files, chunk)
@@ -83,21 +105,70 @@ export class CommitLog {
     }
   }
 
-  /** Syncs the batches' files, then lets go of the log behind them. @param forget batches that are sealed */
-  checkpoint(forget: readonly number[] = []): void {
+  /** Syncs the batches' files, then lets go of the log behind them: all of it at once. */
+  checkpoint(): void {
+    this.#finishCheckpoint()
+    this.beginCheckpoint()
+    this.#finishCheckpoint()
+  }
+
+  /**
+   * Appends go to a new segment from here on; `continueCheckpoint` lets go of the ones before it.
+   * @throws TroubleError `disk_full`: nothing has begun
+   */
+  beginCheckpoint(): void {
+    assert(this.#pending === null, 'one checkpoint at a time')
     this.files.flushAll()
-    const dirty = this.files.takeDirty()
-    this.files.sync(dirty)
-    for (const seq of forget) this.files.forget(seq)
-    const next = this.#segment + 1
-    const file = this.#createSegment(next)
-    writeCheckpoint(this.#disk, this.#layout, { firstSegment: next, batches: this.files.all() })
+    this.#cutTornTail()
+    const firstSegment = this.#segment + 1
+    const file = this.#createSegment(firstSegment)
     this.#disk.close(this.#file)
-    const oldest = this.#firstSegment
-    this.#segment = this.#firstSegment = next
+    this.#segment = firstSegment
     this.#file = file
     this.#bytes = this.#syncedBytes = SEGMENT_HEADER_BYTES
-    for (let number = oldest; number < next; number += 1) this.#disk.remove(this.#layout.segment(number))
+    const forget = [...this.#sealed]
+    this.#sealed.clear()
+    const batches = this.files.all()
+    for (const seq of forget) batches.delete(seq)
+    this.#pending = { firstSegment, batches, unsynced: this.files.takeDirty(), areFoldersNew: false, forget }
+  }
+
+  /**
+   * Does a short piece of the work. `isCheckpointing` tells whether there is more.
+   * @throws TroubleError `disk_full`: call it again later
+   */
+  continueCheckpoint(): void {
+    const pending = this.#pending
+    if (pending === null) return
+    for (let count = 0; count < SYNCED_AT_ONCE; count += 1) {
+      const next = pending.unsynced.pop()
+      if (next === undefined) return this.#endCheckpoint(pending)
+      this.files.sync(next)
+      pending.areFoldersNew ||= next.isFolderNew
+    }
+  }
+
+  #finishCheckpoint(): void {
+    while (this.isCheckpointing) this.continueCheckpoint()
+  }
+
+  #endCheckpoint({ firstSegment, batches, areFoldersNew, forget }: Pending): void {
+    if (areFoldersNew) this.files.syncFolders()
+    writeCheckpoint(this.#disk, this.#layout, { firstSegment, batches })
+    for (const seq of forget) this.files.forget(seq)
+    const oldest = this.#firstSegment
+    this.#firstSegment = firstSegment
+    this.#pending = null
+    for (let number = oldest; number < firstSegment; number += 1)
+      this.#disk.remove(this.#layout.segment(number))
+  }
+
+  /** With a segment behind it, what is torn in this one would count as damage. */
+  #cutTornTail(): void {
+    if (!this.#isTailTorn) return
+    this.#disk.truncate(this.#file, this.#bytes)
+    this.#disk.syncData(this.#file)
+    this.#isTailTorn = false
   }
 
   /** Makes the ballast again when there is room for it. */

@@ -19,9 +19,9 @@ export type Appended = { chunk: ArrayBuffer; syncedAt: number }
 const AGAIN_MS = 500
 
 const layout = layoutOf(receivedWorkerData<{ folder: string }>().folder)
-const sealed = new Set<number>()
 let state: LogState | null = null
 let isBlocked = false
+let isPieceDue = false
 
 serveWorker({
   open() {
@@ -40,11 +40,11 @@ serveWorker({
   },
   flush: (seq: number) => whenDiskTakes(() => open().files.flush(seq)),
   seal(seq: number) {
-    sealed.add(seq)
+    open().seal(seq)
     return whenDiskTakes(() => open().files.flush(seq))
   },
   retain(seqs: ReadonlySet<number>) {
-    for (const seq of retain(opened(), seqs)) sealed.add(seq)
+    for (const seq of retain(opened(), seqs)) open().seal(seq)
   },
   async removeFile(file: { seq: number; kind: ResultFileKind }) {
     await whenDiskTakes(checkpoint)
@@ -57,21 +57,31 @@ serveWorker({
   },
 })
 
+/** A checkpoint goes on in short pieces, with appends between them. */
 function afterAppend(): void {
   open().tidy()
-  if (!open().isCheckpointDue) return
+  if (isPieceDue || !(open().isCheckpointDue || open().isCheckpointing)) return
+  isPieceDue = true
+  setImmediate(doPiece)
+}
+
+function doPiece(): void {
+  isPieceDue = false
   try {
-    checkpoint()
+    if (open().isCheckpointing) open().continueCheckpoint()
+    else open().beginCheckpoint()
   } catch (thrown) {
     // The log goes on without one; the next append tries again.
     if (!(thrown instanceof TroubleError) || thrown.code !== 'disk_full') throw thrown
+    return
   }
+  if (!open().isCheckpointing) return open().restoreBallast()
+  isPieceDue = true
+  setImmediate(doPiece)
 }
 
 function checkpoint(): void {
-  const forget = [...sealed]
-  open().checkpoint(forget)
-  sealed.clear()
+  open().checkpoint()
   open().restoreBallast()
 }
 
