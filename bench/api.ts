@@ -14,10 +14,10 @@ import { upload } from './transfer.ts'
 /** Guess: about as often as a hundred people who watch their batches. */
 const PAUSE_MS = 5
 const LIST_LIMIT = 20
-const SAMPLES_MAX = 2_000
-const STORED_PER_SAMPLE = 50
+const SAMPLES_MAX = 1_000
+const STORED_PER_SAMPLE = 100
 /** The batch that runs meanwhile lasts longer than the questions. */
-const REQUESTS_PER_STORED = 8
+const REQUESTS_PER_STORED = 12
 const REQUESTS_MIN = 20_000
 const WARM_UP_ANSWERS = 2_000
 

@@ -1,9 +1,11 @@
 import { api } from './api.ts'
 import type { Benchmark } from './benchmark.ts'
+import { breakdown } from './breakdown.ts'
 import { cli } from './cli.ts'
 import { content } from './content.ts'
 import { create } from './create.ts'
 import { dispatch } from './dispatch.ts'
+import { growth } from './growth.ts'
 import { intake } from './intake.ts'
 import { latency } from './latency.ts'
 import { many } from './many.ts'
@@ -13,8 +15,7 @@ import { resume } from './resume.ts'
 
 /** In the order in which they run and are shown. */
 export const benchmarks: ReadonlyMap<string, Benchmark> = new Map(
-  [dispatch, memory, intake, content, create, resume, refill, latency, many, api, cli].map((each) => [
-    each.name,
-    each,
-  ]),
+  [dispatch, breakdown, memory, intake, content, create, resume, refill, latency, many, api, growth, cli].map(
+    (each) => [each.name, each],
+  ),
 )

@@ -4,21 +4,12 @@
  * one batch each come one after the other while the large tenant's batches run, and each one's time stands beside that of the same
  * batch on an idle server.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { ask, type WireBatch } from '../test/kit/batch-api.ts'
-import {
-  CONCURRENCY,
-  createBatchAs,
-  type Headers,
-  metricOf,
-  REQUEST_BYTES,
-  runBatch,
-  until,
-} from './batch-run.ts'
+import { CONCURRENCY, createBatchAs, metricOf, REQUEST_BYTES, runBatch, until } from './batch-run.ts'
 import type { Benchmark, BenchOptions, Measured } from './benchmark.ts'
 import { median, percentile } from './figures.ts'
 import type { BenchUpstream } from './processes.ts'
+import { addTenant, type Tenant } from './tenants.ts'
 import { upload } from './transfer.ts'
 import type { BenchServer } from './world.ts'
 
@@ -55,8 +46,6 @@ export const many: Benchmark = {
     for (let round = 0; round < options.rounds; round += 1) yield await measureRound(options)
   },
 }
-
-type Tenant = { headers: Headers; fileId: string }
 
 async function measureRound(options: BenchOptions): Promise<Measured> {
   const { size, world, say } = options
@@ -104,19 +93,6 @@ async function measureRound(options: BenchOptions): Promise<Measured> {
     slowestToIdle: percentile(times, 1) / idleP50Ms,
     tenantsMeasured: times.length,
   }
-}
-
-/** A key of its own, and the file of 100 requests. From the first key on every call needs one. */
-async function addTenant(server: BenchServer, options: { name: string; file: string }): Promise<Tenant> {
-  const ownerToken = readFileSync(join(server.sandbox.dataDir, 'owner-token'), 'utf8').trim()
-  const { key } = await ask<{ key: string }>(`${server.url}/admin/v1/keys`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${ownerToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ name: options.name, tenant: options.name }),
-  })
-  const headers = { authorization: `Bearer ${key}` }
-  const { id } = await upload(`${server.url}/v1/files`, options.file, headers)
-  return { headers, fileId: id }
 }
 
 type Parts = { server: BenchServer; upstream: BenchUpstream; large: Tenant; count: number }

@@ -38,11 +38,19 @@ function row(run: RecordedRun): string {
   return `| ${cells.join(' | ')} |\n`
 }
 
+/** A longer list is folded away. */
+const SHOWN_MAX = 24
+
 function details(run: RecordedRun): string {
   const survived = Object.entries(run.survived).map(
     ([what, times]) => `${what}: ${times.toLocaleString('en')}`,
   )
-  return `### \`${run.name}\`\n\nSurvived: ${survived.join('; ')}.\n\n${run.figures.map((figure) => `- ${figure}\n`).join('')}`
+  const list = `Survived: ${survived.join('; ')}.`
+  const shown =
+    survived.length <= SHOWN_MAX
+      ? list
+      : `<details>\n<summary>${survived.length} kinds of harm were survived</summary>\n\n${list}\n\n</details>`
+  return `### \`${run.name}\`\n\n${shown}\n\n${run.figures.map((figure) => `- ${figure}\n`).join('')}`
 }
 
 if (import.meta.main) {
