@@ -1,6 +1,5 @@
 /** The HTTP server: hooks that every request passes, then the routes. Routes parse, call and present; they know no storage. */
 import type { IncomingMessage } from 'node:http'
-import multipart from '@fastify/multipart'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import {
   JSON_BODY_BYTES_MAX,
@@ -22,6 +21,7 @@ import { addCallerRoute } from './caller-route.ts'
 import { addCompatRoutes } from './compat-routes.ts'
 import { errorReply } from './errors.ts'
 import { addFileRoutes } from './file-routes.ts'
+import { isForm } from './form.ts'
 import { createHttpServers, type Exchange, type HttpServers } from './http-server.ts'
 import { addInferenceRoutes } from './inference-routes.ts'
 import { addModelRoutes } from './model-routes.ts'
@@ -68,7 +68,6 @@ export async function buildApi(parts: ApiParts): Promise<FastifyInstance> {
   })
   addStop(app, parts, servers)
   addBodyParsers(app, clock)
-  await app.register(multipart)
   addAccess(app, parts)
   app.setNotFoundHandler((request) => {
     throw unknownUrl(request)
@@ -124,6 +123,8 @@ function createApp(parts: ApiParts, servers: HttpServers): FastifyInstance {
 /** Every body that is not a form is JSON, whatever it is called, and may be empty: clients differ in what they announce. */
 function addBodyParsers(app: FastifyInstance, clock: Clock): void {
   app.removeAllContentTypeParsers()
+  // Read by its route.
+  app.addContentTypeParser('multipart/form-data', (_request, _body, done) => done(null))
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     const text = String(body).trim()
     if (text === '') return done(null, undefined)
@@ -148,7 +149,7 @@ function addBodyLimit(app: FastifyInstance, clock: Clock): void {
   app.addHook('preParsing', async (request, _reply, body) => {
     const { headers } = request
     const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-    if (!hasBody || request.isMultipart()) return body
+    if (!hasBody || isForm(headers['content-type'])) return body
     const slow = new RefusedError('body_too_slow', 'The body of this request took too long to arrive.', {
       status: 408,
     })

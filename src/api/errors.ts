@@ -25,33 +25,18 @@ const UNNAMED_CODES: ReadonlySet<string> = new Set([
   'file_too_large',
 ])
 
-/** What the framework and its form parser refuse, by the code of their error, or by its message where it has none. */
-const FRAMEWORK_REFUSALS: readonly { matches: RegExp; code: string; message: string }[] = [
-  {
-    matches: /^FST_ERR_CTP_BODY_TOO_LARGE$/,
-    code: 'body_too_large',
-    message: 'The body of this request is too large. Upload requests as a file instead.',
-  },
-  {
-    matches: /^FST_(PARTS|FILES|FIELDS)_LIMIT$/,
-    code: 'invalid_form',
-    message: 'The form has too many parts. Send one file with its purpose.',
-  },
-  {
-    matches:
-      /^FST_MP_PREMATURE_CLOSE$|^Unexpected end of|terminated early|^Malformed|^Multipart: |^The needle cannot /,
-    code: 'invalid_form',
-    message: 'We could not parse the form: it is no complete multipart/form-data with its boundary.',
-  },
-]
+/** The framework's own limit. */
+const BODY_TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE'
 
 export function errorReply(thrown: unknown): ErrorReply {
   if (thrown instanceof RefusedError) return refused(thrown)
   if (thrown instanceof TroubleError) return troubled(thrown)
   if (thrown instanceof UpstreamError) return unanswered(thrown)
   const name = systemCodeOf(thrown) ?? messageOf(thrown)
-  const known = FRAMEWORK_REFUSALS.find(({ matches }) => matches.test(name))
-  if (known !== undefined) return refused(new RefusedError(known.code, known.message))
+  if (name === BODY_TOO_LARGE) {
+    const message = 'The body of this request is too large. Upload requests as a file instead.'
+    return refused(new RefusedError('body_too_large', message))
+  }
   if (name.startsWith('FST_') && statusOf(thrown) < 500)
     return refused(new RefusedError('invalid_request', 'We could not parse your request.'))
   return {

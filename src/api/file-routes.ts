@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream'
-import type { MultipartFile, MultipartValue } from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { presentError, presentFile, presentList } from '../contract/present.ts'
 import { presentEstimate } from '../contract/present-figures.ts'
@@ -11,14 +10,13 @@ import {
   EXPIRES_AFTER_SECONDS_MAX,
   EXPIRES_AFTER_SECONDS_MIN,
   FILENAME_CHARACTERS_MAX,
-  FORM_FIELD_BYTES_MAX,
-  FORM_PARTS_MAX,
 } from '../domain/limits.ts'
 import type { Content, LineContent, Service, Upload } from '../engine/service.ts'
 import { messageOf, RefusedError } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import { isTagAmong, type RangeAnswer, readRange } from './byte-range.ts'
 import { unknownFile } from './errors.ts'
+import { type FormPart, isForm, readForm } from './form.ts'
 import { idOf, tenantOf } from './request-facts.ts'
 
 const OPENAI_WINDOW = '24h'
@@ -94,17 +92,12 @@ function skipInInputOrder(): RefusedError {
 }
 
 type Form = { filename: string | null; fields: Map<string, string> }
-
-const FORM_LIMITS = {
-  parts: FORM_PARTS_MAX,
-  fieldSize: FORM_FIELD_BYTES_MAX,
-  // The upload itself counts its bytes and refuses too many.
-  fileSize: Number.POSITIVE_INFINITY,
-}
+type FilePart = Extract<FormPart, { kind: 'file' }>
+type FieldPart = Extract<FormPart, { kind: 'field' }>
 
 /** Takes the parts in the order they come; what the fields say is judged once all are there. */
 async function receive(request: FastifyRequest, service: Service): Promise<StoredFile> {
-  if (!request.isMultipart()) {
+  if (!isForm(request.headers['content-type'])) {
     throw new RefusedError(
       'invalid_form',
       "Upload a file as multipart/form-data with the fields 'purpose' and 'file'.",
@@ -113,9 +106,9 @@ async function receive(request: FastifyRequest, service: Service): Promise<Store
   const form: Form = { filename: null, fields: new Map() }
   let upload: Upload | null = null
   try {
-    for await (const part of request.parts({ limits: FORM_LIMITS })) {
-      if (part.type === 'field') takeField(form, part)
-      else if (part.fieldname !== 'file' || upload !== null) throw unexpected(part.fieldname)
+    for await (const part of readForm(request.raw)) {
+      if (part.kind === 'field') takeField(form, part)
+      else if (part.name !== 'file' || upload !== null) throw unexpected(part.name)
       else {
         upload = await service.beginUpload(tenantOf(request))
         form.filename = await takeFile(part, upload)
@@ -135,10 +128,10 @@ async function receive(request: FastifyRequest, service: Service): Promise<Store
   }
 }
 
-async function takeFile(part: MultipartFile, upload: Upload): Promise<string> {
-  for await (const chunk of part.file) await upload.write(chunk)
+async function takeFile(part: FilePart, upload: Upload): Promise<string> {
+  for await (const chunk of part.chunks) await upload.write(chunk)
   // Clients write a quote in a name this way, and leave everything else as it is.
-  const name = (part.filename ?? '').replaceAll('%22', '"')
+  const name = part.filename.replaceAll('%22', '"')
   if (name.length > FILENAME_CHARACTERS_MAX) {
     throw new RefusedError(
       'invalid_form',
@@ -150,14 +143,13 @@ async function takeFile(part: MultipartFile, upload: Upload): Promise<string> {
 
 const FIELDS: ReadonlySet<string> = new Set(['purpose', 'expires_after[anchor]', 'expires_after[seconds]'])
 
-function takeField(form: Form, part: MultipartValue): void {
-  if (!FIELDS.has(part.fieldname)) throw unexpected(part.fieldname)
-  form.fields.set(part.fieldname, String(part.value))
+function takeField(form: Form, { name, value }: FieldPart): void {
+  if (name === null || !FIELDS.has(name)) throw unexpected(name)
+  form.fields.set(name, value)
 }
 
-/** @param name undefined: whatever its type says, a part may come without one */
-function unexpected(name: string | undefined): RefusedError {
-  if (name === undefined) return new RefusedError('invalid_form', 'A part of the form has no name.')
+function unexpected(name: string | null): RefusedError {
+  if (name === null) return new RefusedError('invalid_form', 'A part of the form has no name.')
   return new RefusedError(
     'invalid_form',
     `Additional properties are not allowed ('${name.slice(0, 100)}' was unexpected)`,

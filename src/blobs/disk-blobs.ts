@@ -3,14 +3,12 @@
  * all of it or a temporary file, which the next `openDiskBlobs` removes.
  */
 import { join } from 'node:path'
-import { type AsyncFiles, createAsyncFiles } from '../lib/async-file.ts'
+import { type AsyncFiles, createAsyncFiles, readBlocks } from '../lib/async-file.ts'
 import { type Disk, systemDisk } from '../lib/disk.ts'
-import { assert, TroubleError } from '../lib/errors.ts'
+import { assert } from '../lib/errors.ts'
 import type { Blobs } from './blobs.ts'
 import { isTemporary, removeTemporaries, temporaryName } from './temporary.ts'
 
-/** Guess: bytes of one read of a range; a reader that is slow holds this much. */
-const READ_BYTES = 256 * 1024
 /** Required by common file systems: 255 bytes a name, less the temporary prefix. */
 const NAME_CHARACTERS_MAX = 200
 const namePattern = /^[a-z0-9][a-z0-9._-]*$/
@@ -43,15 +41,7 @@ export function openDiskBlobs(options: { folder: string; disk?: Disk; files?: As
       return bytes
     },
     async *read(name, range) {
-      const path = pathOf(name)
-      for (let offset = range.start; offset < range.end; offset += READ_BYTES) {
-        const chunk = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, range.end - offset))
-        const filled = await files.read(path, chunk, offset)
-        if (filled < chunk.byteLength) {
-          throw new TroubleError('damaged', `${name} ends at ${offset + filled}, before ${range.end}`)
-        }
-        yield chunk
-      }
+      yield* readBlocks(files, pathOf(name), range)
     },
     readInto: async (name, target, offset) => files.read(pathOf(name), target, offset),
     size: async (name) => files.size(pathOf(name)),

@@ -176,6 +176,8 @@ export const OUTCOME_LOOKUP_MS = 200
 // Requests to our own routes.
 export const FORM_PARTS_MAX = 16
 export const FORM_FIELD_BYTES_MAX = 1_024
+/** Guess: of one part; a name of a file and its type fit many times. */
+export const FORM_HEADER_BYTES_MAX = 16 * 1024
 export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 export const PATH_PARAMETER_CHARACTERS_MAX = 512
 

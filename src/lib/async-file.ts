@@ -87,6 +87,48 @@ export function createAsyncFiles(): AsyncFiles {
   }
 }
 
+/** Guess: bytes of one read; a reader that is slow holds two of them. */
+const BLOCK_BYTES = 1024 * 1024
+
+/**
+ * The bytes of a range in blocks; while one is taken the next one is read.
+ * @throws TroubleError `damaged` when the file is absent or ends before the range
+ */
+export async function* readBlocks(
+  files: AsyncFiles,
+  path: string,
+  { start, end }: { start: number; end: number },
+): AsyncGenerator<Buffer, undefined> {
+  const readAt = (offset: number): Promise<Buffer> | null => {
+    if (offset >= end) return null
+    const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, end - offset))
+    const filled = readExactly(files, path, { target: block, offset }).then(() => block)
+    // Whoever takes the block sees the failure; a reader that left early does not look.
+    filled.catch(() => undefined)
+    return filled
+  }
+  let next = readAt(start)
+  for (let offset = start + BLOCK_BYTES; next !== null; offset += BLOCK_BYTES) {
+    const block = await next
+    next = readAt(offset)
+    yield block
+  }
+}
+
+/** Fills the target. @throws TroubleError `damaged` when the file is absent or ends before that */
+export async function readExactly(
+  files: AsyncFiles,
+  path: string,
+  { target, offset }: { target: Uint8Array; offset: number },
+): Promise<void> {
+  const filled = await files.read(path, target, offset)
+  if (filled === target.byteLength) return
+  throw new TroubleError(
+    'damaged',
+    `${path} ends at ${offset + filled}, before ${offset + target.byteLength}`,
+  )
+}
+
 /** Open files by path, the least recently used first. */
 function createSharedFiles() {
   const files = new Map<string, OpenFile>()

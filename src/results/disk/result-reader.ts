@@ -1,5 +1,5 @@
 /** Reads batches' own result files without blocking: lines from a number on, lines in input order, records in pages. */
-import { type AsyncFiles, createAsyncFiles } from '../../lib/async-file.ts'
+import { type AsyncFiles, createAsyncFiles, readBlocks, readExactly } from '../../lib/async-file.ts'
 import { TroubleError } from '../../lib/errors.ts'
 import { checkFormatHeader } from '../../lib/format-header.ts'
 import { decodeRecord, type LineRecord, RECORD_BYTES, resultFileAt } from '../record.ts'
@@ -9,15 +9,13 @@ import type { Layout } from './layout.ts'
 
 /** Records read at once: 320 KiB, about a millisecond of work. */
 const RECORDS_PER_PAGE = 4_096
-/** Guess: bytes of lines read at once. */
-const BLOCK_BYTES = 256 * 1024
 /** A known place is kept for every so many lines of a file. */
 const LINES_PER_MARK = 1_024
 /** Guess: batches whose line places are kept. */
 const INDEXES_MAX = 64
-/** Guess: lines in input order that are read and put together at once, and how far apart they may lie to be read in one piece. */
-const ORDERED_LINES = 512
-const ORDERED_SPAN_BYTES_MAX = 8 * 1024 * 1024
+/** Guess: bytes of lines in input order that are put together at once, and how far apart they may lie to be read in one piece. */
+const ORDERED_BYTES = 256 * 1024
+const ORDERED_SPAN_BYTES_MAX = 2 * 1024 * 1024
 
 type Mark = { record: number; offset: number }
 /** What a scan of the records has learned: grows with the batch, never changes behind. */
@@ -53,13 +51,8 @@ export class ResultReader {
     return { lines: known.lines - skipped, start, end: known.bytes, source }
   }
 
-  async *readRange(source: string, range: { start: number; end: number }): AsyncIterable<Uint8Array> {
-    for (let at = range.start; at < range.end; ) {
-      const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, range.end - at))
-      await this.#readExactly(source, block, at)
-      yield block
-      at += block.byteLength
-    }
+  readRange(source: string, range: { start: number; end: number }): AsyncIterable<Uint8Array> {
+    return readBlocks(this.#files, source, range)
   }
 
   async *records(seq: number, limit: number | null): AsyncIterable<readonly LineRecord[]> {
@@ -85,7 +78,7 @@ export class ResultReader {
 
   async line(seq: number, kind: ResultFileKind, place: { position: number; bytes: number }): Promise<Buffer> {
     const line = Buffer.allocUnsafeSlow(place.bytes)
-    await this.#readExactly(this.#layout.lines(seq, kind), line, place.position)
+    await readExactly(this.#files, this.#layout.lines(seq, kind), { target: line, offset: place.position })
     return line
   }
 
@@ -105,7 +98,11 @@ export class ResultReader {
       yield* this.readRange(source, { start: offset + fromByte - before, end })
       first += 1
     }
-    for (; first < places.count; first += ORDERED_LINES) yield* this.#orderedBlock(source, places, first)
+    while (first < places.count) {
+      const end = orderedEnd(places.lengths.subarray(0, places.count), first)
+      yield* this.#orderedBlock(source, places, { from: first, to: end })
+      first = end
+    }
   }
 
   async size(seq: number, kind: ResultFileKind): Promise<number> {
@@ -194,14 +191,17 @@ export class ResultReader {
     const end = options.limit === null ? written : Math.min(written, options.limit)
     if (written > 0) {
       const header = Buffer.allocUnsafeSlow(RECORDS_HEADER_BYTES)
-      await this.#readExactly(path, header, 0)
+      await readExactly(this.#files, path, { target: header, offset: 0 })
       checkFormatHeader(header, recordsFormat)
     }
     for (let record = options.from; record < end; ) {
       const count = Math.min(RECORDS_PER_PAGE, end - record)
       const bytes = count * RECORD_BYTES
       const page = options.memory?.subarray(0, bytes) ?? Buffer.allocUnsafeSlow(bytes)
-      await this.#readExactly(path, page, RECORDS_HEADER_BYTES + record * RECORD_BYTES)
+      await readExactly(this.#files, path, {
+        target: page,
+        offset: RECORDS_HEADER_BYTES + record * RECORD_BYTES,
+      })
       yield page
       record += count
     }
@@ -233,10 +233,10 @@ export class ResultReader {
   async *#orderedBlock(
     source: string,
     places: { offsets: Float64Array; lengths: Uint32Array; count: number },
-    first: number,
+    { from, to }: { from: number; to: number },
   ): AsyncIterable<Uint8Array> {
     const lines: { offset: number; bytes: number }[] = []
-    for (let line = first; line < Math.min(places.count, first + ORDERED_LINES); line += 1) {
+    for (let line = from; line < to; line += 1) {
       const bytes = places.lengths[line] ?? 0
       if (bytes > 0) lines.push({ offset: places.offsets[line] ?? 0, bytes })
     }
@@ -245,7 +245,7 @@ export class ResultReader {
     const end = lines.reduce((most, line) => Math.max(most, line.offset + line.bytes), 0)
     if (end - start <= ORDERED_SPAN_BYTES_MAX) {
       const span = Buffer.allocUnsafeSlow(end - start)
-      await this.#readExactly(source, span, start)
+      await readExactly(this.#files, source, { target: span, offset: start })
       yield Buffer.concat(
         lines.map((line) => span.subarray(line.offset - start, line.offset - start + line.bytes)),
       )
@@ -254,16 +254,17 @@ export class ResultReader {
     for (const line of lines)
       yield* this.readRange(source, { start: line.offset, end: line.offset + line.bytes })
   }
+}
 
-  async #readExactly(path: string, target: Buffer, offset: number): Promise<void> {
-    const filled = await this.#files.read(path, target, offset)
-    if (filled !== target.byteLength) {
-      throw new TroubleError(
-        'damaged',
-        `${path} ends at ${offset + filled}, before ${offset + target.byteLength}`,
-      )
-    }
+/** @returns the line behind those that are put together from `first` on; at least one, and as many as have no bytes */
+function orderedEnd(lengths: Uint32Array, first: number): number {
+  let bytes = 0
+  let line = first
+  while (line < lengths.length && bytes < ORDERED_BYTES) {
+    bytes += lengths[line] ?? 0
+    line += 1
   }
+  return line
 }
 
 function grown<T extends Float64Array | Uint32Array>(array: T, length: number): T {
