@@ -20,6 +20,9 @@ const CRLF = Buffer.from('\r\n')
 const HEADERS_END = Buffer.from('\r\n\r\n')
 const LAST = Buffer.from('--')
 const CARRIAGE_RETURN = 13
+/** A parameter of a part's headers: in quotes, or bare. */
+const NAME = /;[ \t]*name=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))/i
+const FILENAME = /;[ \t]*filename=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))/i
 
 /**
  * The parts in the order they come. What is left of the body when the caller leaves early is passed over.
@@ -113,7 +116,7 @@ class FormBody {
       this.#held = this.#held.subarray(end + CRLF.byteLength)
       const disposition = /^content-disposition:[ \t]*form-data(;.*)?$/im.exec(text)?.[1] ?? ''
       this.#held = this.#held.subarray(CRLF.byteLength)
-      return { name: parameterOf(disposition, 'name'), filename: fileNameOf(disposition) }
+      return { name: parameterOf(disposition, NAME), filename: fileNameOf(disposition) }
     }
   }
 
@@ -151,15 +154,15 @@ export function isForm(contentType: string | undefined): boolean {
   return /^multipart\/form-data\b/i.test(contentType ?? '')
 }
 
-function parameterOf(disposition: string, name: string): string | null {
-  const found = new RegExp(`;[ \\t]*${name}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s";]+))`, 'i').exec(disposition)
+function parameterOf(disposition: string, parameter: RegExp): string | null {
+  const found = parameter.exec(disposition)
   return found?.[1]?.replaceAll(/\\(["\\])/g, '$1') ?? found?.[2] ?? null
 }
 
 /** Without the folders that some clients put before it. */
 function fileNameOf(disposition: string): string | null {
   const extended = /;[ \t]*filename\*=utf-8''([^\s";]+)/i.exec(disposition)?.[1]
-  const name = (extended === undefined ? null : decoded(extended)) ?? parameterOf(disposition, 'filename')
+  const name = (extended === undefined ? null : decoded(extended)) ?? parameterOf(disposition, FILENAME)
   return name?.replace(/^.*[/\\]/s, '') ?? null
 }
 
