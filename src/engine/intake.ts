@@ -4,6 +4,7 @@
  */
 import type { Inspection } from '../domain/file.ts'
 import { assert, RefusedError, TroubleError } from '../lib/errors.ts'
+import { countOutsideMemory } from '../lib/outside-memory.ts'
 import type { Random } from '../lib/random.ts'
 import { startWorker, type WorkerClient, workerUrl } from '../lib/worker-channel.ts'
 
@@ -98,6 +99,7 @@ class ForwardedUpload implements IntakeUpload {
   async write(chunk: Uint8Array): Promise<void> {
     this.check()
     this.bytes += chunk.byteLength
+    countOutsideMemory(chunk.byteLength)
     if (this.bytes > this.fileBytesMax) {
       await this.abort()
       const message = `File is too large. The limit is ${this.fileBytesMax} bytes.`
