@@ -30,7 +30,7 @@ async function runHere() {
 
 /**
  * The server lives long and makes much short-lived garbage. Left alone, the heap grows to what the machine has; these two keep
- * it near what is in use, and one pool of memory for all threads instead of one each keeps glibc near it. They count only from
+ * it near what is in use, and two pools of memory for all threads instead of one each keep glibc near it. They count only from
  * the start of a process, so this one replaces itself, under the same number. Figures: docs/decisions/0006-server-memory.md.
  */
 function becomeServer() {
@@ -42,7 +42,7 @@ function becomeServer() {
     ...flags,
     ...process.argv.slice(1),
   ]
-  process.execve(process.execPath, words, { MALLOC_ARENA_MAX: '1', ...process.env })
+  process.execve(process.execPath, words, { MALLOC_ARENA_MAX: '2', ...process.env })
 }
 
 function runOnBundledNode() {

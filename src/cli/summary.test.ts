@@ -102,12 +102,25 @@ test('many findings are cut short, and the cut is named', () => {
   const findings = Array.from({ length: 15 }, (_, number) => ({
     code: 'invalid_json_line',
     message: 'Not JSON.',
+    param: null,
     lineNumber: number + 1,
   }))
   assert.deepEqual(findingLines(findings, 40), [
     'invalid_json_line: lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 5 more: Not JSON.',
     '25 more are not listed here',
   ])
-  const empty = { code: 'empty_file', message: 'The input file is empty.', lineNumber: null }
+  const empty = { code: 'empty_file', message: 'The input file is empty.', param: null, lineNumber: null }
   assert.deepEqual(findingLines([empty], 1), ['empty_file: The input file is empty.'])
+})
+
+test('what is missing is told for each parameter', () => {
+  const code = 'missing_required_parameter'
+  const findings = ['url', 'body', 'url'].map((param, number) => ({
+    ...{ code, param, message: `Missing '${param}'.` },
+    lineNumber: number + 1,
+  }))
+  assert.deepEqual(findingLines(findings, 3), [
+    `${code}: lines 1, 3: Missing 'url'.`,
+    `${code}: line 2: Missing 'body'.`,
+  ])
 })

@@ -74,9 +74,10 @@ export function tokensLine(tokens: NonNullable<SummaryFacts['tokens']>): string 
 
 /** What was wrong with the input of a batch that failed; nothing otherwise. */
 export function inputFaults(batch: WireBatch): string[] {
-  const findings = (batch.errors?.data ?? []).map(({ code, message, line }) => ({
+  const findings = (batch.errors?.data ?? []).map(({ code, message, param, line }) => ({
     code,
     message,
+    param,
     lineNumber: line,
   }))
   return findingLines(findings, extrasOf(batch)?.findings_total ?? findings.length)

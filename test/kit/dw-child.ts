@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type CommandResult, dwPath } from './server-process.ts'
 
 export type DwChild = {
+  pid: number
   stderr(): string
   /** Resolves once standard error has these words. @throws when the command ends without them */
   says(words: RegExp): Promise<void>
@@ -28,6 +29,7 @@ export function startDw(words: readonly string[], options: { cwd: string; env: N
     return { exitCode: typeof code === 'number' ? code : -1, stdout, stderr }
   })
   return {
+    pid: child.pid ?? 0,
     stderr: () => stderr,
     async says(wanted) {
       while (!wanted.test(stderr)) {

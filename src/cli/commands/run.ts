@@ -17,6 +17,7 @@ import { readSource } from '../run/source.ts'
 import { type Earlier, earlierWords, lookAtEarlier, requireIdle } from './run-attach.ts'
 import { type RunInput, withRunInput } from './run-input.ts'
 import { interrupted, sameCommand } from './run-interrupt.ts'
+import { requireModels } from './run-models.ts'
 import { limitsFor, type RunSettings, runSettings } from './run-options.ts'
 import { requireCost, tellPlan } from './run-plan.ts'
 import { report, tellNothingRan } from './run-report.ts'
@@ -91,7 +92,10 @@ async function runChecked(context: CommandContext, settings: RunSettings, input:
   const mustPay =
     earlier === null ||
     earlier.batches.some((batch, place) => batch === null || earlier.isSpent[place] === true)
-  if (mustPay) await requireCost(client, input, settings)
+  if (mustPay) {
+    await requireModels(context, { client, input, settings })
+    await requireCost(client, input, settings)
+  }
   if (settings.outputPath !== null && !settings.isDetached) await requireWritable(settings.outputPath)
   const options: StateOptions = { key, journal, now: Date.now, newKey: randomUUID }
   const state =
@@ -170,6 +174,7 @@ async function dryRun(
     const batchIds = kept.flatMap((batch) => batch?.id ?? [])
     const parts = earlier?.record.parts ?? (await partsOf(input, settings, limits))
     const action = batchIds.length > 0 ? 'reattach' : 'new'
+    if (action === 'new') await requireModels(context, facts)
     await tellPlan(context, { ...facts, batches: parts.length - batchIds.length, action, batchIds })
   } catch (thrown) {
     if (!isPassing(thrown)) throw thrown
