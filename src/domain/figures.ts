@@ -105,6 +105,7 @@ export type CostEstimate = {
     isPriced: boolean
     low: CostBound
     high: CostBound
+    restsOn: { input: string; output: string }
     history: { lines: number; batches: number }
   }[]
 }
