@@ -124,6 +124,7 @@ export function presentEstimate(view: CostEstimate): WireCostEstimate {
       priced: share.isPriced,
       low: boundOf(share.low),
       high: boundOf(share.high),
+      rests_on: { ...share.restsOn },
       history: { ...share.history },
     })),
   }

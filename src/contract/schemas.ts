@@ -112,7 +112,7 @@ export const listDeliveriesQuery = z.object({ limit: limit(DELIVERIES_KEPT_MAX, 
 
 /** Seconds since 1970, or a day or moment as ISO 8601 writes it, in UTC unless it says otherwise. */
 const moment = z.preprocess(momentOf, z.int().min(0))
-const DIMENSION = /^(model|upstream|window|key|batch|tag:.{1,64})$/
+const DIMENSION = /^(model|upstream|window|key|batch|(tag|metadata):.{1,64})$/
 
 export const usageQuery = z.object({
   since: moment.optional(),
@@ -122,7 +122,7 @@ export const usageQuery = z.object({
     .transform((text) => text.split(',').filter((part) => part !== ''))
     .refine(
       (parts) => parts.length <= USAGE_DIMENSIONS_MAX && parts.every((part) => DIMENSION.test(part)),
-      'expected names such as model, upstream, window, key, batch or tag:NAME, with commas between them',
+      'expected names such as model, upstream, window, key, batch or metadata:NAME, with commas between them',
     )
     .default([]),
   bucket: z.enum(['hour', 'day']).optional(),

@@ -288,6 +288,8 @@ export type WireCostEstimate = {
     priced: boolean
     low?: WireCostBound | undefined
     high?: WireCostBound | undefined
+    /** input: tokenizer, calibrated, history, rule. output: template, history, rule, none. */
+    rests_on?: { input: string; output: string } | undefined
     history?: WireHistory | undefined
   }[]
 }

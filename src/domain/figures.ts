@@ -105,6 +105,7 @@ export type CostEstimate = {
     isPriced: boolean
     low: CostBound
     high: CostBound
+    restsOn: { input: string; output: string }
     history: { lines: number; batches: number }
   }[]
 }
@@ -146,7 +147,7 @@ export type RequestFacts = {
 export type UsageQuery = {
   sinceAt: number
   untilAt: number
-  /** `model`, `upstream`, `window`, `key`, `batch`, or `tag:NAME` of the metadata. */
+  /** `model`, `upstream`, `window`, `key`, `batch`, or `metadata:NAME`, also written `tag:NAME`. */
   by: readonly string[]
   /** Width of a bucket, a whole number of hours; null: the whole span is one. */
   bucketMs: number | null

@@ -10,6 +10,22 @@ export type ModelShare = {
   /** Sum of the output limits the lines state, and how many lines state one. */
   outputTokensLimit: number
   outputTokensLimitLines: number
+  /** What some of its lines hold, counted by the model's own tokeniser; absent where none is known for it. */
+  counted?: CountedTokens
+  /** Names what its first line has in common with others made from the same template; absent in files of earlier versions. */
+  template?: string
+}
+
+export type CountedTokens = {
+  encoding: string
+  lines: number
+  /** Of the text of these lines, in bytes as ModelShare counts them, and in tokens. */
+  promptBytes: number
+  promptTokens: number
+  /** What frames the text, and images by their formula. */
+  otherTokens: number
+  /** Images whose size or formula is not known. */
+  imagesUnknown: number
 }
 
 /** What one pass over an upload found. */

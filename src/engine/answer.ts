@@ -106,7 +106,8 @@ function usageOf(object: JsonObject): Usage | null {
   const completionDetails = objectOf(usage.completion_tokens_details ?? usage.output_tokens_details)
   return {
     promptTokens: prompt,
-    cachedTokens: countOf(promptDetails?.cached_tokens) ?? 0,
+    // No more can have come from a cache than was read; sums of sums would else cost something else than their parts.
+    cachedTokens: Math.min(prompt, countOf(promptDetails?.cached_tokens) ?? 0),
     completionTokens: countOf(usage.completion_tokens ?? usage.output_tokens) ?? 0,
     reasoningTokens: countOf(completionDetails?.reasoning_tokens) ?? 0,
   }

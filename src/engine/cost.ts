@@ -17,7 +17,7 @@ export async function estimateFile(
   parts: EstimateParts,
 ): Promise<CostEstimate> {
   const [endpoint = ''] = file.inspection.endpoints
-  const models = file.inspection.models.map(({ model }) => model)
+  const { models } = file.inspection
   const history = await learnTokens({ tenantId: file.tenantId, endpoint, models, before: null }, parts.store)
   return costOf(file, { window, at: now, history }, parts)
 }
@@ -27,7 +27,7 @@ export async function estimateBatch(batch: Batch, parts: EstimateParts): Promise
   const file = await parts.store.files.getEvenDeleted(batch.inputFileId)
   if (file === null || file.inspection === null || batch.inProgressAt === null) return null
   const { tenantId, endpoint, window, createdAt } = batch
-  const models = file.inspection.models.map(({ model }) => model)
+  const { models } = file.inspection
   const history = await learnTokens({ tenantId, endpoint, models, before: batch }, parts.store)
   return costOf({ id: file.id, inspection: file.inspection }, { window, at: createdAt, history }, parts)
 }
@@ -73,6 +73,7 @@ function costOf(
       isPriced: share.price !== null,
       low: boundOf([share.low]),
       high: boundOf([share.high]),
+      restsOn: share.restsOn,
       history: share.history,
     })),
   }

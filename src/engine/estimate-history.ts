@@ -3,16 +3,17 @@
  * inspections of their inputs are, so that a restart forgets nothing, and what was known at an earlier moment can be told again.
  */
 import { type Batch, isEnded } from '../domain/batch.ts'
+import type { ModelShare } from '../domain/file.ts'
 import { HISTORY_BATCHES_MAX, USAGE_PAGE } from '../domain/limits.ts'
 import type { UsageRow } from '../domain/usage.ts'
-import type { TokenHistory } from '../jsonl/estimate.ts'
+import { countedTokensOf, type TokenHistory } from '../jsonl/estimate.ts'
 import type { Store } from '../store/store.ts'
 
 type Sums = Pick<TokenHistory, 'lines' | 'promptTokens' | 'cachedTokens' | 'completionTokens'>
 
 /** @param wanted.before what was known when that batch was created; null: what is known now. @returns by model */
 export async function learnTokens(
-  wanted: { tenantId: string; endpoint: string; models: readonly string[]; before: Batch | null },
+  wanted: { tenantId: string; endpoint: string; models: readonly ModelShare[]; before: Batch | null },
   store: Store,
 ): Promise<Map<string, TokenHistory>> {
   const { tenantId, endpoint, models, before } = wanted
@@ -31,39 +32,55 @@ export async function learnTokens(
     usable.map(({ id }) => id),
     USAGE_PAGE,
   )
-  const sums = sumByBatchAndModel(rows, new Set(models))
+  const sums = sumByBatchAndModel(rows, new Set(models.map(({ model }) => model)))
   const inputs = new Map(usable.map(({ id, inputFileId }) => [id, inputFileId]))
-  const promptBytes = await promptBytesOf(
-    [...new Set([...sums.keys()].map((id) => inputs.get(id) ?? ''))],
-    store,
-  )
-  const learned = new Map<string, TokenHistory[]>()
+  const shares = await sharesOf([...new Set([...sums.keys()].map((id) => inputs.get(id) ?? ''))], store)
+  const learned = new Map<string, OneBatch[]>()
   for (const [batchId, byModel] of sums) {
     for (const [model, sum] of byModel) {
-      const bytesPerLine = promptBytes.get(JSON.stringify([inputs.get(batchId), model]))
+      const share = shares.get(JSON.stringify([inputs.get(batchId), model]))
       // Without its input nothing is known of the bytes that its tokens came from.
-      if (bytesPerLine === undefined) continue
+      if (share === undefined) continue
+      const part = sum.lines / share.lines
+      const counted = countedTokensOf(share)
       const one = {
         ...sum,
-        batches: 1,
-        promptBytes: bytesPerLine * sum.lines,
-        inputSpread: 0,
-        outputSpread: 0,
+        template: share.template ?? null,
+        promptBytes: share.promptBytes * part,
+        countedTokens: counted === null ? null : counted * part,
       }
       learned.set(model, [...(learned.get(model) ?? []), one])
     }
   }
-  return new Map([...learned].map(([model, batches]) => [model, mergeHistory(batches)]))
+  return new Map(
+    models.flatMap(({ model, template }): [string, TokenHistory][] => {
+      const all = learned.get(model)
+      if (all === undefined) return []
+      const alike = all.filter((one) => template !== undefined && one.template === template)
+      const isSameTemplate = alike.length > 0
+      return [[model, { ...mergeHistory(isSameTemplate ? alike : all), isSameTemplate }]]
+    }),
+  )
 }
 
+type OneBatch = Sums & { template: string | null; promptBytes: number; countedTokens: number | null }
+
 /** The latest batches as one; each lies some part off the mean of all. */
-function mergeHistory(batches: readonly TokenHistory[]): TokenHistory {
-  const sum = (of: (one: TokenHistory) => number): number =>
-    batches.reduce((total, one) => total + of(one), 0)
+function mergeHistory(batches: readonly OneBatch[]): Omit<TokenHistory, 'isSameTemplate'> {
+  const sum = (of: (one: OneBatch) => number): number => batches.reduce((total, one) => total + of(one), 0)
   const [promptTokens, promptBytes] = [sum((one) => one.promptTokens), sum((one) => one.promptBytes)]
   const [completionTokens, lines] = [sum((one) => one.completionTokens), sum((one) => one.lines)]
-  const spread = (mean: number, of: (one: TokenHistory) => number): number =>
+  const spread = (mean: number, of: (one: OneBatch) => number): number =>
     mean > 0 ? Math.max(...batches.map((one) => Math.abs(of(one) / mean - 1))) : 0
+  const countedTokens = batches.some((one) => one.countedTokens === null)
+    ? null
+    : sum((one) => one.countedTokens ?? 0)
+  const inputOf = (one: OneBatch): number =>
+    countedTokens !== null && countedTokens > 0
+      ? (one.countedTokens ?? 0)
+      : promptBytes > 0
+        ? one.promptBytes
+        : one.lines
   return {
     batches: batches.length,
     lines,
@@ -71,12 +88,10 @@ function mergeHistory(batches: readonly TokenHistory[]): TokenHistory {
     promptTokens,
     cachedTokens: sum((one) => one.cachedTokens),
     completionTokens,
-    inputSpread:
-      promptBytes > 0
-        ? spread(promptTokens / promptBytes, (one) =>
-            one.promptBytes > 0 ? one.promptTokens / one.promptBytes : 0,
-          )
-        : spread(promptTokens / lines, (one) => one.promptTokens / one.lines),
+    countedTokens,
+    inputSpread: spread(promptTokens / sum(inputOf), (one) =>
+      inputOf(one) > 0 ? one.promptTokens / inputOf(one) : 0,
+    ),
     outputSpread: spread(completionTokens / lines, (one) => one.completionTokens / one.lines),
   }
 }
@@ -106,14 +121,14 @@ function sumByBatchAndModel(
   return batches
 }
 
-/** Bytes of prompt of one line, by file and model. */
-async function promptBytesOf(fileIds: readonly string[], store: Store): Promise<Map<string, number>> {
+/** By file and model. */
+async function sharesOf(fileIds: readonly string[], store: Store): Promise<Map<string, ModelShare>> {
   const files = await Promise.all(fileIds.map((id) => store.files.getEvenDeleted(id)))
   return new Map(
     files.flatMap((file) =>
-      (file?.inspection?.models ?? []).map((share): [string, number] => [
+      (file?.inspection?.models ?? []).map((share): [string, ModelShare] => [
         JSON.stringify([file?.id, share.model]),
-        share.promptBytes / share.lines,
+        share,
       ]),
     ),
   )

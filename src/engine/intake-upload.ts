@@ -12,7 +12,7 @@ import { temporaryName } from '../blobs/temporary.ts'
 import type { Finding } from '../domain/batch.ts'
 import type { Inspection } from '../domain/file.ts'
 import { FINDINGS_SHOWN_MAX } from '../domain/limits.ts'
-import { createInspector, type Inspected } from '../jsonl/inspector.ts'
+import { createInspector, type Inspected, type Sampled } from '../jsonl/inspector.ts'
 import {
   encodeIndexEntry,
   encodeIndexHeader,
@@ -100,7 +100,7 @@ export class UploadInWorker {
   }
 
   /** @throws TroubleError; the caller then aborts. */
-  finish(): Inspection {
+  finish(): Inspection & Pick<Sampled, 'samples'> {
     const { disk, folder } = this.options
     const inspected = this.inspector.finish()
     this.spill.close()

@@ -3,10 +3,12 @@
  * What a crash leaves is removed at the next start, or swept as a blob that no row names.
  */
 import type { Inspection } from '../domain/file.ts'
+import type { Sampled } from '../jsonl/inspector.ts'
 import { assert, RefusedError, TroubleError } from '../lib/errors.ts'
 import { countOutsideMemory } from '../lib/outside-memory.ts'
 import type { Random } from '../lib/random.ts'
 import { startWorker, type WorkerClient, workerUrl } from '../lib/worker-channel.ts'
+import { createTokenCounter, type TokenCounter } from './token-counter.ts'
 
 export interface Intake {
   /** Starts an upload under the blob names of `fileId`. */
@@ -54,16 +56,20 @@ export function startIntake(options: IntakeOptions): Intake {
   const { blobFolder, limits, random } = options
   const data: IntakeWorkerData = { blobFolder, limits }
   const worker = startWorker(workerUrl(import.meta.url, 'intake-worker'), { data, onDeath: options.onDeath })
+  const counter = createTokenCounter()
   const spare: ArrayBuffer[] = []
   let lastNumber = 0
   return {
     begin(fileId) {
       assert(/^[a-z0-9][a-z0-9_-]*$/.test(fileId), 'a file id is made of [a-z0-9_-]')
       lastNumber += 1
-      const call: BeginCall = { uploadNumber: lastNumber, fileId, seed: random.bytes(8) }
-      return new ForwardedUpload({ worker, begin: call, fileBytesMax: limits.fileBytesMax, spare })
+      const begin: BeginCall = { uploadNumber: lastNumber, fileId, seed: random.bytes(8) }
+      return new ForwardedUpload({ worker, begin, fileBytesMax: limits.fileBytesMax, spare, counter })
     },
-    stop: () => worker.stop(),
+    async stop() {
+      await worker.stop()
+      await counter.stop()
+    },
   }
 }
 
@@ -73,6 +79,7 @@ class ForwardedUpload implements IntakeUpload {
   private readonly uploadNumber: number
   private readonly fileBytesMax: number
   private readonly spare: ArrayBuffer[]
+  private readonly counter: TokenCounter
   private bytes = 0
   private staged: Uint8Array<ArrayBuffer> | null = null
   private stagedBytes = 0
@@ -88,11 +95,13 @@ class ForwardedUpload implements IntakeUpload {
     fileBytesMax: number
     /** Memory of chunks that came back; shared by all uploads. */
     spare: ArrayBuffer[]
+    counter: TokenCounter
   }) {
     this.worker = options.worker
     this.uploadNumber = options.begin.uploadNumber
     this.fileBytesMax = options.fileBytesMax
     this.spare = options.spare
+    this.counter = options.counter
     this.worker.call('begin', options.begin).catch((thrown: unknown) => this.fail(thrown))
   }
 
@@ -122,8 +131,13 @@ class ForwardedUpload implements IntakeUpload {
     this.check()
     this.hasEnded = true
     this.send()
+    const { samples, ...inspection } = await this.inspect()
+    return { ...inspection, models: await this.counter.count(inspection.models, samples) }
+  }
+
+  private async inspect(): Promise<Inspection & Pick<Sampled, 'samples'>> {
     try {
-      return await this.worker.call<Inspection>('finish', { uploadNumber: this.uploadNumber })
+      return await this.worker.call('finish', { uploadNumber: this.uploadNumber })
     } catch (thrown) {
       // A write before it may have failed first; that is the reason to tell.
       throw this.failure ?? thrown

@@ -154,8 +154,9 @@ function addRow(
       ? null
       : (upstreams.get(row.upstreamNumber) ?? `number ${row.upstreamNumber}`)
   const by = query.by.map((dimension): [string, string | null] => {
-    if (dimension.startsWith('tag:'))
-      return [dimension, row.metadata?.[dimension.slice('tag:'.length)] ?? null]
+    const colon = dimension.indexOf(':')
+    // `tag:NAME` and `metadata:NAME` are the same.
+    if (colon !== -1) return [dimension, row.metadata?.[dimension.slice(colon + 1)] ?? null]
     const values: Record<string, string | null> = {
       model: row.model === '' ? null : row.model,
       upstream,

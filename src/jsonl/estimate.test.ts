@@ -31,6 +31,7 @@ test('input is a quarter of the prompt bytes, output a part of the stated limits
       cachedTokens: 0,
       low: { inputTokens: 901, outputTokens: 320 },
       high: { inputTokens: 1802, outputTokens: 9_600 },
+      restsOn: { input: 'rule', output: 'rule' },
       history: { lines: 0, batches: 0 },
     },
   ])
@@ -43,6 +44,8 @@ const history: TokenHistory = {
   promptTokens: 40_000,
   cachedTokens: 10_000,
   completionTokens: 9_000,
+  countedTokens: null,
+  isSameTemplate: false,
   inputSpread: 0.02,
   outputSpread: 0.3,
 }

@@ -1,10 +1,10 @@
 /** For tests: inspects bytes in memory, pushed in any cut. */
-import { createInspector, type Inspected, type InspectorOptions } from './inspector.ts'
+import { createInspector, type InspectorOptions, type Sampled } from './inspector.ts'
 import type { IndexEntry } from './line-index.ts'
 import type { Spill } from './spill.ts'
 import type { ReadAt } from './window-reader.ts'
 
-export type InspectedBytes = Inspected & { entries: IndexEntry[]; runsSpilled: number }
+export type InspectedBytes = Sampled & { entries: IndexEntry[]; runsSpilled: number }
 
 export function inspectBytes(
   content: string | Buffer,

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import type { Disk } from '../lib/disk.ts'
 import type { Random } from '../lib/random.ts'
-import { createInspector, type Inspected, type InspectorOptions } from './inspector.ts'
+import { createInspector, type InspectorOptions, type Sampled } from './inspector.ts'
 import { createDiskSpill } from './spill.ts'
 
 /** Guess: a few milliseconds of work between looks at signals and the screen. */
@@ -25,7 +25,7 @@ export type InspectFileOptions = Pick<
  * @param path a regular file
  * @throws TroubleError `disk_full`, `disk_failed`; the signal's reason when it is aborted
  */
-export async function inspectFile(path: string, options: InspectFileOptions): Promise<Inspected> {
+export async function inspectFile(path: string, options: InspectFileOptions): Promise<Sampled> {
   const { disk, random, temporaryFolder, onProgress, signal } = options
   const name = Buffer.from(random.bytes(8)).toString('hex')
   const spill = createDiskSpill(disk, join(temporaryFolder, `dw-inspect-${name}`))

@@ -10,6 +10,7 @@ import { createDuplicateFinder } from './duplicate-finder.ts'
 import { createFindingList } from './finding-list.ts'
 import type { IndexEntry } from './line-index.ts'
 import { LineInspector } from './line-inspector.ts'
+import { createLineSampler, type LineSample } from './line-sample.ts'
 import { quote } from './request-rules.ts'
 import type { Spill } from './spill.ts'
 import type { ReadAt } from './window-reader.ts'
@@ -35,11 +36,14 @@ export type InspectorOptions = {
 /** Up to FINDINGS_KEPT_MAX findings, in the order of the file. */
 export type Inspected = Omit<Inspection, 'sha256'>
 
+/** What a tokeniser has still to look at; see `countSamples`. */
+export type Sampled = Inspected & { samples: LineSample[] }
+
 export type Inspector = {
   /** Takes the next bytes of the file; they are not needed after the call. @throws what `spill` throws */
   push(chunk: Uint8Array): void
   /** To be called once, after the last `push`. @throws what `spill` and `readBack` throw */
-  finish(): Inspected
+  finish(): Sampled
 }
 
 export function createInspector(options: InspectorOptions): Inspector {
@@ -50,6 +54,7 @@ export function createInspector(options: InspectorOptions): Inspector {
     readBack: options.readBack,
     ...(options.idsHeldMax !== undefined && { idsHeldMax: options.idsHeldMax }),
   })
+  const sampler = createLineSampler()
   const lines = new LineInspector({
     lineBytesMax: options.lineBytesMax,
     linesMax: options.linesMax,
@@ -57,6 +62,7 @@ export function createInspector(options: InspectorOptions): Inspector {
     onEntry: options.onEntry ?? null,
     findings,
     duplicates,
+    sampler,
   })
   const cutter = createBlockCutter(options.lineBytesMax, lines)
   let bytes = 0
@@ -84,6 +90,7 @@ export function createInspector(options: InspectorOptions): Inspector {
         endpoints: lines.endpoints,
         findings: findings.kept(),
         findingsTotal: findings.total,
+        samples: sampler.samples(),
       }
     },
   }

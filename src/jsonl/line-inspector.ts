@@ -14,6 +14,7 @@ import { PROMPT_BYTES_PER_TOKEN } from './estimate.ts'
 import type { FindingList } from './finding-list.ts'
 import { findSpans, type RequestSpans, weighJson } from './json-spans.ts'
 import type { IndexEntry } from './line-index.ts'
+import type { LineSampler } from './line-sample.ts'
 import {
   type BytesOf,
   isObject,
@@ -23,6 +24,8 @@ import {
 } from './prompt-bytes.ts'
 import { checkRequest, type RequestFacts } from './request-rules.ts'
 import { createShareBook } from './share-book.ts'
+import { templateOf } from './template.ts'
+import { encodingOf } from './tokenizer.ts'
 
 export type LineInspectorOptions = {
   lineBytesMax: number
@@ -31,6 +34,7 @@ export type LineInspectorOptions = {
   onEntry: ((entry: IndexEntry) => void) | null
   findings: FindingList
   duplicates: DuplicateFinder
+  sampler: LineSampler
 }
 
 /** A block with what is known of all its lines. */
@@ -71,6 +75,8 @@ export class LineInspector implements BlockSink {
   private readonly options: LineInspectorOptions
   private readonly lineBytesMax: number
   private readonly book = createShareBook()
+  /** By number of the model. */
+  private readonly hasTokenizer: boolean[] = []
   private lineNumber = 0
   private hasTooManyLines = false
   private hasTooManyModels = false
@@ -146,7 +152,7 @@ export class LineInspector implements BlockSink {
       })
     }
     if (facts.url !== null) entry.endpointNumber = this.endpointNumber(facts.url)
-    this.countShare(entry, { facts, spans, bytesOf: parsed.bytesOf })
+    this.countShare(entry, { text: line, facts, spans, bytesOf: parsed.bytesOf })
   }
 
   private parse(line: string, block: Block, span: Span): Parsed | null {
@@ -176,11 +182,12 @@ export class LineInspector implements BlockSink {
 
   private countShare(
     entry: IndexEntry,
-    line: { facts: RequestFacts; spans: RequestSpans; bytesOf: BytesOf },
+    line: { text: string; facts: RequestFacts; spans: RequestSpans; bytesOf: BytesOf },
   ): void {
     const { body, model } = line.facts
     if (body === null) return
-    const toolsBytes = line.spans.toolsStart === -1 ? 0 : line.spans.toolsEnd - line.spans.toolsStart
+    const { toolsStart, toolsEnd } = line.spans
+    const toolsBytes = toolsStart === -1 ? 0 : toolsEnd - toolsStart
     const promptBytes = promptBytesOf(body, line.bytesOf) + toolsBytes
     entry.promptTokensEstimate = Math.min(Math.round(promptBytes / PROMPT_BYTES_PER_TOKEN), U32_MAX)
     if (model === null) return
@@ -191,7 +198,13 @@ export class LineInspector implements BlockSink {
       bodyBytes: entry.bodyBytes,
       promptBytes,
       outputTokensLimit: outputTokensLimitOf(body),
+      template: () => templateOf(body),
     })
+    this.hasTokenizer[modelNumber] ??= encodingOf(model) !== null
+    if (this.hasTokenizer[modelNumber] !== true) return
+    const tools = toolsBytes === 0 ? '' : line.text.slice(toolsStart, toolsEnd)
+    const isLatin1 = line.bytesOf === asParsed
+    this.options.sampler.offer(this.lineNumber, { modelNumber, body, tools, isLatin1 })
   }
 
   private endpointNumber(url: Endpoint): number {

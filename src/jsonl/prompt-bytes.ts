@@ -4,7 +4,7 @@
  */
 
 /** Guess: an input given as token numbers counts as this many bytes a token, so that a quarter of them is the tokens again. */
-const BYTES_PER_TOKEN = 4
+export const PROMPT_NUMBER_BYTES = 4
 
 /** UTF-8 bytes of a string as the caller parsed it. */
 export type BytesOf = (text: string) => number
@@ -30,8 +30,8 @@ function itemsBytes(value: unknown, bytesOf: BytesOf): number {
   let bytes = 0
   for (const item of value) {
     if (typeof item === 'string') bytes += bytesOf(item)
-    else if (typeof item === 'number') bytes += BYTES_PER_TOKEN
-    else if (Array.isArray(item)) bytes += item.length * BYTES_PER_TOKEN
+    else if (typeof item === 'number') bytes += PROMPT_NUMBER_BYTES
+    else if (Array.isArray(item)) bytes += item.length * PROMPT_NUMBER_BYTES
     else if (isObject(item)) bytes += itemBytes(item, bytesOf)
   }
   return bytes

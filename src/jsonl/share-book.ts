@@ -7,7 +7,13 @@ export type ShareBook = {
   numberOf(model: string): number | null
   add(
     modelNumber: number,
-    line: { bodyBytes: number; promptBytes: number; outputTokensLimit: number | null },
+    line: {
+      bodyBytes: number
+      promptBytes: number
+      outputTokensLimit: number | null
+      /** Called for the first line of a model alone. */
+      template: () => string
+    },
   ): void
   shares(): ModelShare[]
 }
@@ -36,6 +42,7 @@ export function createShareBook(): ShareBook {
     add(modelNumber, line) {
       const share = shares[modelNumber]
       if (share === undefined) return
+      share.template ??= line.template()
       share.lines += 1
       share.bodyBytes += line.bodyBytes
       share.promptBytes += line.promptBytes

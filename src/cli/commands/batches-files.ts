@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { LINE_BYTES_MAX } from '../../domain/limits.ts'
 import { inspectFile } from '../../jsonl/inspect-file.ts'
 import type { Inspected } from '../../jsonl/inspector.ts'
+import { countSamples } from '../../jsonl/tokenizer.ts'
 import { systemDisk } from '../../lib/disk.ts'
 import { RefusedError, systemCodeOf } from '../../lib/errors.ts'
 import { systemRandom } from '../../lib/random.ts'
@@ -103,6 +104,8 @@ export type Checked = {
 
 export type CheckOptions = {
   model: string | null
+  /** Load the tokeniser of a model that has one, for an estimate. */
+  countsTokens?: boolean
   signal: AbortSignal
   onProgress: (bytes: number) => void
 }
@@ -110,7 +113,7 @@ export type CheckOptions = {
 /** @throws TroubleError; the signal's reason */
 export async function checkInput(path: string, options: CheckOptions): Promise<Checked> {
   const stamp = stampOf(path)
-  const inspected = await inspectFile(path, {
+  const { samples, ...inspected } = await inspectFile(path, {
     disk: systemDisk,
     random: systemRandom,
     temporaryFolder: tmpdir(),
@@ -121,10 +124,12 @@ export async function checkInput(path: string, options: CheckOptions): Promise<C
     signal: options.signal,
     onProgress: options.onProgress,
   })
+  const models =
+    options.countsTokens === true ? await countSamples(inspected.models, samples) : inspected.models
   // Of many bad files only what will be shown is kept.
   return {
     path,
-    inspected: { ...inspected, findings: inspected.findings.slice(0, FINDINGS_HELD_MAX) },
+    inspected: { ...inspected, models, findings: inspected.findings.slice(0, FINDINGS_HELD_MAX) },
     stamp,
   }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { WireCostEstimate } from '../../contract/wire.ts'
 import { isEndpoint } from '../../domain/batch.ts'
-import { ESTIMATE_BASIS, estimateTokens } from '../../jsonl/estimate.ts'
+import { basisOf, estimateTokens, type TokenCount } from '../../jsonl/estimate.ts'
 import { CliError } from '../cli-error.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { download } from '../foreign/content.ts'
@@ -82,6 +82,7 @@ async function estimateLocally(
   requireFile(path)
   const { inspected } = await checkInput(path, {
     model: null,
+    countsTokens: true,
     signal: context.signal,
     onProgress: () => undefined,
   })
@@ -106,7 +107,9 @@ async function estimateLocally(
     total_estimated_output_tokens: models.reduce((sum, share) => sum + share.outputTokens, 0),
     total_estimated_cost: NOT_SET,
     priced: false,
-    basis: ESTIMATE_BASIS,
+    ...boundsOf(models),
+    basis: basisOf(models),
+    history: { lines: 0, batches: 0 },
     models: models.map((share) => ({
       model: share.model,
       request_count: share.requests,
@@ -114,8 +117,20 @@ async function estimateLocally(
       estimated_output_tokens: share.outputTokens,
       estimated_cost: NOT_SET,
       priced: false,
+      ...boundsOf([share]),
+      rests_on: { ...share.restsOn },
+      history: { ...share.history },
     })),
   }
+}
+
+function boundsOf(counted: readonly Record<'low' | 'high', TokenCount>[]) {
+  const sum = (bound: 'low' | 'high') => ({
+    input_tokens: counted.reduce((total, one) => total + one[bound].inputTokens, 0),
+    output_tokens: counted.reduce((total, one) => total + one[bound].outputTokens, 0),
+    cost: null,
+  })
+  return { low: sum('low'), high: sum('high') }
 }
 
 type Share = WireCostEstimate['models'][number]
@@ -150,5 +165,12 @@ function show({ output }: CommandContext, estimate: WireCostEstimate): void {
     ],
   }
   output.rows([...estimate.models, total], view)
+  const { low, high } = estimate
+  const range = (from: number, to: number): string => `${formatCount(from)} to ${formatCount(to)}`
+  if (low !== undefined && high !== undefined) {
+    const tokens = `${range(low.input_tokens, high.input_tokens)} input and ${range(low.output_tokens, high.output_tokens)} output tokens`
+    const costs = low.cost === null ? '' : `, ${low.cost} to ${high.cost} ${estimate.currency}`
+    output.say(`It may well be ${tokens}${costs}.`)
+  }
   output.say(`An estimate. ${estimate.basis}.`)
 }

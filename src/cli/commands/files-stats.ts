@@ -1,5 +1,5 @@
 import { isEndpoint } from '../../domain/batch.ts'
-import { ESTIMATE_BASIS, estimateTokens } from '../../jsonl/estimate.ts'
+import { basisOf, estimateTokens, type TokenEstimate } from '../../jsonl/estimate.ts'
 import { type Stats, statsOf } from '../../jsonl/tools/stats.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { formatBytes, formatCount, formatNumber } from '../format.ts'
@@ -8,14 +8,18 @@ import { findingsJson, toolDesk, toolInputs, withReadable } from './tool-files.t
 export async function run(context: CommandContext, input: CommandInput): Promise<number> {
   const { output } = context
   const inputs = toolInputs(context, input.arguments)
+  const bases = new Set<string>()
   await withReadable(context, inputs, async (readable) => {
     for (const { name, path } of readable) {
-      const facts = factsOf(name, await statsOf(path, toolDesk, context.signal))
+      const stats = await statsOf(path, toolDesk, context.signal)
+      const tokens = tokensOf(stats)
+      const facts = factsOf(name, stats, tokens)
+      bases.add(basisOf(tokens))
       if (output.format === 'json') output.json(facts)
       else for (const line of linesOf(facts)) output.line(line)
     }
   })
-  if (output.format !== 'json') output.say(`Tokens are an estimate. ${ESTIMATE_BASIS}.`)
+  if (output.format !== 'json') for (const basis of bases) output.say(`Tokens are an estimate. ${basis}.`)
   return 0
 }
 
@@ -41,10 +45,13 @@ type Facts = {
   findings_total: number
 }
 
-function factsOf(path: string, { inspected, endpoints, longestLine, images }: Stats): Facts {
+function tokensOf({ inspected }: Stats): TokenEstimate[] {
   const [endpoint] = inspected.endpoints
-  const known = endpoint !== undefined && isEndpoint(endpoint) ? endpoint : null
-  const tokens = estimateTokens(inspected.models, known)
+  return estimateTokens(inspected.models, endpoint !== undefined && isEndpoint(endpoint) ? endpoint : null)
+}
+
+function factsOf(path: string, stats: Stats, tokens: readonly TokenEstimate[]): Facts {
+  const { inspected, endpoints, longestLine, images } = stats
   const duplicates = inspected.findings.filter(({ code }) => code === 'duplicate_custom_id').length
   return {
     path,

@@ -180,14 +180,14 @@ export const moneyCommands: readonly CommandSpec[] = [
       { flags: '--until <moment>', help: 'Until then (default: now)' },
       {
         flags: '--by <names>',
-        help: 'Sum by these, with commas: model, upstream, window, key, batch, tag:NAME (default: model)',
+        help: 'Sum by these, with commas: model, upstream, window, key, batch, metadata:NAME (default: model)',
       },
       { flags: '--bucket <width>', help: 'A row for each hour or day', choices: ['hour', 'day'] },
       { flags: '--csv', help: 'Write CSV' },
     ],
     examples: [
       'dw usage --since 2026-11-01 --by model,window',
-      'dw usage --by tag:project --bucket day --csv',
+      'dw usage --by metadata:project --bucket day --csv',
       'dw usage --by key --json',
     ],
     exits: serverExits,

@@ -49,7 +49,7 @@ export async function withRunInput<T>(
   for (const path of [outputPath, ...Object.values(pathsBeside(outputPath, includeErrors))])
     if (path !== null) refuseInput(path, given)
   return withReadable(context, given, async (inputs) => {
-    const checked = await checkAll(context, inputs, settings.model)
+    const checked = await checkAll(context, inputs, settings)
     if (checked === null) return null
     const name = nameOf(settings.path)
     if (settings.sample === null) return use(await inputOf(context, openSource(name, inputs), checked))
@@ -57,7 +57,7 @@ export async function withRunInput<T>(
     try {
       await drawSample(context, { inputs, sample: settings.sample, path: drawnPath })
       const drawn = { path: drawnPath, name: `${formatNumber(settings.sample.count, 'line')} of ${name}` }
-      const again = await checkAll(context, [drawn], settings.model)
+      const again = await checkAll(context, [drawn], settings)
       return again === null ? null : await use(await inputOf(context, openSource(name, [drawn]), again))
     } finally {
       rmSync(drawnPath, { force: true })
@@ -119,14 +119,15 @@ function added(a: ModelShare, b: ModelShare): ModelShare {
 async function checkAll(
   context: CommandContext,
   inputs: readonly ToolInput[],
-  model: string | null,
+  { model, isDryRun, costPicosMax }: RunSettings,
 ): Promise<Checked[] | null> {
   const { output, signal } = context
+  const countsTokens = isDryRun || costPicosMax !== null
   const checked: Checked[] = []
   for (const { path, name } of inputs) {
     const progress = createByteProgress(output, { label: `checking ${name}`, total: statSync(path).size })
     try {
-      checked.push(await checkInput(path, { model, signal, onProgress: progress.update }))
+      checked.push(await checkInput(path, { model, countsTokens, signal, onProgress: progress.update }))
     } finally {
       progress.end()
     }

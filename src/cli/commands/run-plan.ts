@@ -2,7 +2,7 @@
 import { ApiError, type Client } from '../../client/client.ts'
 import { isEndpoint } from '../../domain/batch.ts'
 import { decimalOf } from '../../domain/price.ts'
-import { ESTIMATE_BASIS, estimateTokens } from '../../jsonl/estimate.ts'
+import { basisOf, estimateTokens, type TokenEstimate } from '../../jsonl/estimate.ts'
 import { CliError } from '../cli-error.ts'
 import type { CommandContext } from '../command.ts'
 import { formatBytes, formatCount, formatNumber } from '../format.ts'
@@ -88,16 +88,18 @@ export type PlanFacts = {
 }
 
 export async function tellPlan({ output }: CommandContext, facts: PlanFacts): Promise<void> {
-  const plan = await planOf(facts)
+  const { input } = facts
+  const estimates = estimateTokens(input.models, isEndpoint(input.endpoint) ? input.endpoint : null)
+  const plan = await planOf(facts, estimates)
   if (output.format === 'table') for (const line of planLines(plan)) output.line(line)
   else output.object(plan, planView)
-  output.say(`An estimate. ${ESTIMATE_BASIS}. Nothing was sent.`)
+  output.say(`An estimate. ${basisOf(estimates)}. Nothing was sent.`)
 }
 
 type RunPlan = Awaited<ReturnType<typeof planOf>>
 
-async function planOf({ client, input, settings, batches, action, batchIds }: PlanFacts) {
-  const models = estimateTokens(input.models, isEndpoint(input.endpoint) ? input.endpoint : null)
+async function planOf(facts: PlanFacts, models: readonly TokenEstimate[]) {
+  const { client, input, settings, batches, action, batchIds } = facts
   const cost = action === 'unknown' ? null : await costOf(client, input, settings)
   const isPriced = cost !== null && !('unpriced' in cost)
   return {

@@ -186,6 +186,14 @@ export const analytics = z.object({
   avg_ttfb_ms: z.number().nullable(),
 }) satisfies z.ZodType<WireAnalytics>
 
+const costBound = z.object({ input_tokens: count, output_tokens: count, cost: z.string().nullable() })
+const costHistory = z.object({ lines: count, batches: count })
+const costRange = {
+  low: costBound.optional(),
+  high: costBound.optional(),
+  history: costHistory.optional().describe('answers of earlier batches that it rests on'),
+}
+
 export const costEstimate = z.object({
   object: z.literal('file.cost_estimate'),
   file_id: z.string(),
@@ -196,6 +204,7 @@ export const costEstimate = z.object({
   total_estimated_output_tokens: count,
   total_estimated_cost: z.string().describe('decimal text, or: not set'),
   priced: z.boolean(),
+  ...costRange,
   basis: z.string(),
   models: z.array(
     z.object({
@@ -205,6 +214,11 @@ export const costEstimate = z.object({
       estimated_output_tokens: count,
       estimated_cost: z.string(),
       priced: z.boolean(),
+      ...costRange,
+      rests_on: z
+        .object({ input: z.string(), output: z.string() })
+        .optional()
+        .describe('input: tokenizer, calibrated, history, rule; output: template, history, rule, none'),
     }),
   ),
 }) satisfies z.ZodType<WireCostEstimate>

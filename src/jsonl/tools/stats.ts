@@ -4,6 +4,7 @@ import { LINE_BYTES_MAX } from '../../domain/limits.ts'
 import { createBlockCutter } from '../block-cutter.ts'
 import { createInspector, type Inspected } from '../inspector.ts'
 import { createDiskSpill } from '../spill.ts'
+import { countSamples } from '../tokenizer.ts'
 import { type Desk, temporaryPath } from './desk.ts'
 
 export type Stats = {
@@ -52,7 +53,8 @@ export async function statsOf(path: string, desk: Desk, signal: AbortSignal): Pr
       signal.throwIfAborted()
     }
     cutter.finish()
-    const inspected = inspector.finish()
+    const { samples, ...found } = inspector.finish()
+    const inspected = { ...found, models: await countSamples(found.models, samples) }
     return { inspected, endpoints: endpointLines(inspected, counted), longestLine, images }
   } finally {
     disk.close(file)
