@@ -125,7 +125,7 @@ export const DATABASE_CONFLICTS_MAX = 10
 /** Guess: how long closing waits for a PostgreSQL that is away. */
 export const DATABASE_CLOSE_MS_MAX = 5_000
 /** Guess: how long the lock of a server that has just ended may still be held by its connection. */
-export const SERVER_LOCK_MS_MAX = 3_000
+export const SERVER_LOCK_MS_MAX = 2_000
 /** Guess: expired idempotency keys removed with each create that carries one. */
 export const IDEMPOTENCY_PURGE_MAX = 100
 /** Guess: rounds of a create that keeps meeting a batch which ends at that moment. */
