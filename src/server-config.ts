@@ -4,11 +4,12 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
 import { z } from 'zod'
-import type { ServerConfig } from './domain/config.ts'
+import type { DatabaseConfig, ServerConfig } from './domain/config.ts'
 import { ANSWER_BYTES_MAX, ATTEMPTS_MAX, CANCEL_GRACE_MS, LINE_BYTES_MAX, STALL_MS } from './domain/limits.ts'
 import { isPrice } from './domain/price.ts'
 import { defaultWindows, windowMs } from './domain/window.ts'
 import { messageOf, RefusedError } from './lib/errors.ts'
+import { isPostgresUrl } from './store/postgres-place.ts'
 
 export const DEFAULT_PORT = 4111
 const GIB = 1024 ** 3
@@ -20,6 +21,8 @@ const fileSchema = z.strictObject({
   host: z.string().optional(),
   port: z.int().min(0).max(65_535).optional(),
   data_dir: z.string().optional(),
+  database: z.string().optional(),
+  database_allow_unsafe: z.boolean().optional(),
   require_key: z.boolean().optional(),
   simulated: z.enum(['on', 'off', 'auto']).optional(),
   currency: z.string().min(1).max(16).optional(),
@@ -102,12 +105,14 @@ export type ConfigFlags = {
   host?: string
   port?: number
   dataDir?: string
+  /** Null: SQLite in the data folder, whatever else is said elsewhere. */
+  database?: string | null
   isKeyRequired?: boolean
   simulated?: ServerConfig['simulated']
 }
 
 /**
- * @param options file: a TOML file, or null. env: where `key_env` is looked up.
+ * @param options file: a TOML file, or null. env: where `key_env` and `DW_DATABASE` are looked up.
  * @throws RefusedError `invalid_config` naming the file, the field and what it takes
  */
 export function readServerConfig(options: {
@@ -125,6 +130,7 @@ export function readServerConfig(options: {
     dataDir: resolve(
       flags.dataDir ?? file.data_dir ?? join(env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'dw'),
     ),
+    database: readDatabase(flags, env, file),
     isKeyRequired: flags.isKeyRequired ?? file.require_key ?? false,
     windows:
       file.windows?.map(({ window, at_deadline }) => ({ window, atDeadline: at_deadline })) ?? defaultWindows,
@@ -165,6 +171,19 @@ export function readServerConfig(options: {
     },
     logLevel: file.log_level ?? 'warn',
   }
+}
+
+/** A flag is shown to everybody on the machine, so that an address with a password rather comes from the variable or the file. */
+function readDatabase(flags: ConfigFlags, env: NodeJS.ProcessEnv, file: FileConfig): DatabaseConfig | null {
+  const url = flags.database === undefined ? (env.DW_DATABASE ?? file.database ?? null) : flags.database
+  if (url === null || url === '') return null
+  if (!isPostgresUrl(url)) {
+    throw new RefusedError(
+      'invalid_config',
+      'The database is named by an address such as postgres://user@host:5432/name (--database, DW_DATABASE, or database in the configuration); without one the server keeps its own.',
+    )
+  }
+  return { url, isUnsafeAllowed: file.database_allow_unsafe ?? false }
 }
 
 /** Guess: fills a small engine, far below what a large one takes; set per upstream. */

@@ -33,11 +33,10 @@ import { VERSION } from './lib/version.ts'
 import { watchWallClock } from './lib/wall-clock-watch.ts'
 import { requireKnownFormats } from './results/disk/format-check.ts'
 import { openDiskResultLog } from './results/disk-result-log.ts'
+import { DATABASE_FILE, FOLDER_MARK, openStore, requireOwnDatabase } from './server-store.ts'
 import { startSimulatedModel } from './sim/simulated-model.ts'
 import { LOCK_FILE, lockFolder } from './store/folder-lock.ts'
 import { requireOwnFolder } from './store/own-folder.ts'
-import { requireKnownSchema } from './store/schema-check.ts'
-import { openSqliteStore } from './store/sqlite-store.ts'
 
 export type RunningServer = {
   /** Without `/v1`. */
@@ -55,7 +54,6 @@ export type RunningServer = {
 const PORTS_TRIED_MAX = 20
 const OWNER_TOKEN_BYTES = 20
 const SIMULATED_NAME = 'sim'
-const DATABASE_FILE = 'dw.sqlite'
 /** How old a figure of the free space may be. */
 const FREE_BYTES_AGE_MS = 1_000
 
@@ -77,7 +75,7 @@ export async function startServer(config: ServerConfig, options: StartOptions): 
     logger.error({ cause: cause.stack ?? cause.message }, 'the server ends: its storage failed')
     process.exit(1)
   }
-  prepareFolder(config.dataDir)
+  prepareFolder(config)
   const unlock = lockFolder(config.dataDir)
   const closers: (() => unknown)[] = [unlock]
   try {
@@ -89,12 +87,13 @@ export async function startServer(config: ServerConfig, options: StartOptions): 
 }
 
 /** @throws RefusedError in one sentence when the folder cannot be had */
-function prepareFolder(path: string): void {
+function prepareFolder({ dataDir: path, database }: ServerConfig): void {
   try {
-    requireOwnFolder(path, [LOCK_FILE, DATABASE_FILE])
+    requireOwnFolder(path, [LOCK_FILE, DATABASE_FILE, FOLDER_MARK])
     makePrivateFolder(path)
     // SQLite gives its files the rights that its database has.
-    for (const name of [LOCK_FILE, DATABASE_FILE]) makePrivateFile(join(path, name))
+    for (const name of database === null ? [LOCK_FILE, DATABASE_FILE] : [LOCK_FILE])
+      makePrivateFile(join(path, name))
   } catch (thrown) {
     if (thrown instanceof RefusedError) throw thrown
     const code = systemCodeOf(thrown) ?? ''
@@ -198,12 +197,11 @@ async function compose(config: ServerConfig, context: Context): Promise<RunningS
 async function openStorage(config: ServerConfig, context: Context) {
   const { onDeath, closers } = context
   const { dataDir } = config
-  const database = join(dataDir, DATABASE_FILE)
   const resultFolder = join(dataDir, 'results')
   // Both before either is touched: a folder of a newer program stays as it is.
-  requireKnownSchema(database)
+  requireOwnDatabase(config)
   requireKnownFormats(systemDisk, resultFolder)
-  const store = await openSqliteStore({ path: database, onDeath })
+  const store = await openStore({ ...config, random: context.random ?? systemRandom, onDeath })
   closers.push(() => store.close())
   const clock = context.clock ?? createSystemClock({ notBeforeAt: await store.newestAt() })
   const blobFolder = join(dataDir, 'blobs')

@@ -27,6 +27,7 @@ import {
   readContent,
   uploadFile,
 } from './kit/batch-api.ts'
+import { testDatabase } from './kit/deployment.ts'
 import { givenMaterial, skipWithout } from './kit/given-material.ts'
 import { createJumpingClock } from './kit/jumping-clock.ts'
 import { chatLine, countIds, jsonl, parseLines, type ResultLine } from './kit/requests.ts'
@@ -54,8 +55,13 @@ function configOf(dataDir: string, upstream: { url: string }, concurrency = 4): 
   }
 }
 
-function serve(config: ServerConfig): Promise<RunningServer> {
-  return startServer(config, { mayMovePort: true, env: { DW_STATE_DIR: join(root, 'state') } })
+async function serve(config: ServerConfig): Promise<RunningServer> {
+  const url = await testDatabase(config.dataDir)
+  const database = url === null ? null : { url, isUnsafeAllowed: false }
+  return startServer(
+    { ...config, database },
+    { mayMovePort: true, env: { DW_STATE_DIR: join(root, 'state') } },
+  )
 }
 
 /** A server of its own with an engine that answers as the script says. */

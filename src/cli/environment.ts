@@ -16,6 +16,7 @@ export const environmentVariables: readonly EnvironmentVariable[] = [
     names: ['OPENAI_BASE_URL', 'OPENAI_API_KEY'],
     says: 'both set, they name a server and its key; the key alone is used for its own service only',
   },
+  { names: ['DW_DATABASE'], says: 'as --database of dw serve; for an address with a password' },
   { names: ['DW_STATE_DIR'], says: 'folder of local state: found servers, the last upload' },
   {
     names: ['XDG_CONFIG_HOME', 'XDG_STATE_HOME', 'XDG_DATA_HOME'],

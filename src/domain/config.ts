@@ -12,11 +12,20 @@ export type PriceRule = {
 /** An engine from the configuration file; its key was read from the named variable or file at start. */
 export type UpstreamConfig = { name: string; url: string; key: string | null; concurrency: number }
 
+/** A PostgreSQL database. The address may carry a password. */
+export type DatabaseConfig = {
+  url: string
+  /** Use it even where it may lose what it has confirmed. */
+  isUnsafeAllowed: boolean
+}
+
 /** What an operator sets. Read once at start; every field has its default in `server-config.ts`. */
 export type ServerConfig = {
   host: string
   port: number
   dataDir: string
+  /** PostgreSQL for the metadata; null: SQLite in the data folder. */
+  database: DatabaseConfig | null
   /** Demand a key even on loopback. Any other bind address demands one anyway. */
   isKeyRequired: boolean
   windows: readonly WindowPolicy[]

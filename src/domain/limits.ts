@@ -108,6 +108,24 @@ export const DATABASE_STATEMENTS_MAX = 200
 export const DATABASE_REPLY_BYTES_MAX = 8 * MIB
 /** Guess: how long a foreign program (a backup, a shell) may hold the database before a call fails. */
 export const DATABASE_BUSY_MS_MAX = 5_000
+/** Required: a PostgreSQL that is away for up to a minute (restart, failover) is waited for; then calls fail and are tried again. */
+export const DATABASE_AWAY_MS_MAX = 60_000
+/** Guess: a new connection to PostgreSQL is tried after this, doubling from the first to the second. */
+export const DATABASE_RECONNECT_MS_MIN = 25
+export const DATABASE_RECONNECT_MS_MAX = 1_000
+/** Guess: silence of PostgreSQL while it is being asked, or connected to, after which the connection counts as lost. */
+export const DATABASE_SILENCE_MS_MAX = 30_000
+export const DATABASE_CONNECT_MS_MAX = 5_000
+/** Guess: a migration may build an index over a large table, or wait for another server that does. */
+export const MIGRATION_SILENCE_MS_MAX = 30 * 60_000
+/** Guess: connections to PostgreSQL for reading, opened as they are needed; a statement of ours takes about a millisecond. */
+export const DATABASE_READERS_MAX = 4
+/** Guess: how often a commit that another server was in the way of is tried again, and how often a read. */
+export const DATABASE_CONFLICTS_MAX = 10
+/** Guess: how long closing waits for a PostgreSQL that is away. */
+export const DATABASE_CLOSE_MS_MAX = 5_000
+/** Guess: how long the lock of a server that has just ended may still be held by its connection. */
+export const SERVER_LOCK_MS_MAX = 2_000
 /** Guess: expired idempotency keys removed with each create that carries one. */
 export const IDEMPOTENCY_PURGE_MAX = 100
 /** Guess: rounds of a create that keeps meeting a batch which ends at that moment. */

@@ -27,7 +27,17 @@ export type UnitOutcome =
   /** Nothing of the unit was stored: step `failedStep`, counted from 0, did not change what it expected. */
   | { isDone: false; failedStep: number }
 
+/** What became of one unit of those that shared a commit. */
+export type GroupOutcome = { outcome: UnitOutcome } | { error: Error }
+
 export type Row = Record<string, Scalar>
+
+/** About what a row takes in memory. */
+export function rowBytes(row: Row): number {
+  let bytes = 0
+  for (const value of Object.values(row)) bytes += typeof value === 'string' ? value.length + 16 : 16
+  return bytes
+}
 
 /** `isCut`: the rows would have grown beyond what one reply may hold; those given are the first ones. */
 export type RowPage<T> = { rows: T[]; isCut: boolean }

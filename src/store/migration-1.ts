@@ -5,15 +5,38 @@ import type { Database } from './database.ts'
 type Parts = Pick<Database, 'build' | 'dialect'>
 
 export function firstSchema(parts: Parts): CompiledQuery[] {
-  return [batches(parts), files(parts), ...others(parts), ...batchIndexes(parts), ...fileIndexes(parts)]
+  return [
+    ...batchNumbers(parts),
+    batches(parts),
+    files(parts),
+    ...others(parts),
+    ...batchIndexes(parts),
+    ...fileIndexes(parts),
+  ]
+}
+
+/**
+ * PostgreSQL's own sequences give a number for good even where nothing is stored, and a lower one may appear after a higher one; who
+ * walks through the live batches by number would miss it. Here a number is given with the commit that stores its batch.
+ */
+function batchNumbers({ build, dialect }: Parts): CompiledQuery[] {
+  if (dialect === 'sqlite') return []
+  return [
+    sql`create table batch_numbers (newest bigint not null)`,
+    sql`insert into batch_numbers (newest) values (0)`,
+    sql`create function next_batch_number() returns bigint language sql volatile
+      as 'update batch_numbers set newest = newest + 1 returning newest'`,
+  ].map((statement) => statement.compile(build))
 }
 
 function batches({ build, dialect }: Parts): CompiledQuery {
   let table = build.schema
     .createTable('batches')
     // SQLite numbers rows for ever without reuse only under exactly this type.
-    .addColumn('seq', dialect === 'sqlite' ? 'integer' : 'bigserial', (column) =>
-      dialect === 'sqlite' ? column.primaryKey().autoIncrement() : column.primaryKey(),
+    .addColumn('seq', dialect === 'sqlite' ? 'integer' : 'bigint', (column) =>
+      dialect === 'sqlite'
+        ? column.primaryKey().autoIncrement()
+        : column.primaryKey().defaultTo(sql`next_batch_number()`),
     )
   const facts = ['tenant_id', 'input_file_id', 'endpoint', 'window', 'status'] as const
   table = table.addColumn('id', 'text', (column) => column.notNull().unique())

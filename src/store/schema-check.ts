@@ -49,7 +49,8 @@ function openUnchanged(path: string): DatabaseSync {
   return new DatabaseSync(url, { readOnly: true })
 }
 
-function bytesOf(path: string): number {
+/** 0 for a file that is not there. */
+export function bytesOf(path: string): number {
   if (!systemDisk.exists(path)) return 0
   const file = systemDisk.open(path, 'read')
   try {

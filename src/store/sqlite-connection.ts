@@ -8,13 +8,18 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { DATABASE_BUSY_MS_MAX, DATABASE_REPLY_BYTES_MAX, DATABASE_STATEMENTS_MAX } from '../domain/limits.ts'
 import { messageOf, TroubleError } from '../lib/errors.ts'
-import type { Row, RowPage, Scalar, Statement, Unit, UnitOutcome } from './database.ts'
+import {
+  type GroupOutcome,
+  type Row,
+  type RowPage,
+  rowBytes,
+  type Scalar,
+  type Statement,
+  type Unit,
+} from './database.ts'
 import { isStorageCode, sqliteCodeOf, sqliteTrouble } from './sqlite-trouble.ts'
 
 export type SqliteSettings = { journalMode: string; synchronous: number; foreignKeys: number }
-
-/** What became of one unit of a group. */
-export type GroupOutcome = { outcome: UnitOutcome } | { error: Error }
 
 const SYNCHRONOUS_FULL = 2
 
@@ -105,13 +110,6 @@ function readPage(statements: StatementCache, { sql, parameters }: Statement): R
     rows.push(row)
   }
   return { rows, isCut: false }
-}
-
-/** About what a row takes in memory. */
-function rowBytes(row: Row): number {
-  let bytes = 0
-  for (const value of Object.values(row)) bytes += typeof value === 'string' ? value.length + 16 : 16
-  return bytes
 }
 
 type Writing = { path: string; database: DatabaseSync; statements: StatementCache }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { ServerConfig } from '../../src/domain/config.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import { readServerConfig } from '../../src/server-config.ts'
+import { testDatabase } from './deployment.ts'
 
 export type TestServer = RunningServer & {
   port: number
@@ -43,10 +44,16 @@ export function testConfig(folder: string, more: TestConfig = {}): ServerConfig 
 
 export async function startTestServer(more: TestConfig = {}): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'dw-'))
-  const server = await startServer(testConfig(folder, more), {
-    mayMovePort: false,
-    env: { DW_STATE_DIR: join(folder, 'state') },
-  })
+  const config = testConfig(folder, more)
+  const url = await testDatabase(config.dataDir)
+  const database = url === null ? config.database : { url, isUnsafeAllowed: false }
+  const server = await startServer(
+    { ...config, database },
+    {
+      mayMovePort: false,
+      env: { DW_STATE_DIR: join(folder, 'state') },
+    },
+  )
   return {
     ...server,
     port: Number(new URL(server.url).port),

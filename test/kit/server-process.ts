@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { spawn as spawnOnTerminal } from '@lydell/node-pty'
 import { isAgentVariable } from '../../src/cli/agent.ts'
+import { testDatabase } from './deployment.ts'
 
 export const projectFolder = fileURLToPath(new URL('../..', import.meta.url))
 export const dwPath = join(projectFolder, 'bin', 'dw.js')
@@ -99,11 +100,14 @@ export async function startServerProcess(
   flags: readonly string[] = [],
 ): Promise<ServerProcess> {
   const has = (flag: string): boolean => flags.includes(flag)
+  const dataDir = has('--data-dir') ? (flags[flags.indexOf('--data-dir') + 1] ?? '') : sandbox.dataDir
+  const database = has('--database') ? null : await testDatabase(dataDir)
   const words = [
     dwPath,
     'serve',
     ...(has('--port') ? [] : ['--port', '0']),
-    ...(has('--data-dir') ? [] : ['--data-dir', sandbox.dataDir]),
+    ...(has('--data-dir') ? [] : ['--data-dir', dataDir]),
+    ...(database === null ? [] : ['--database', database]),
     ...flags,
   ]
   const child = spawn(process.execPath, words, {

@@ -56,7 +56,7 @@ export async function startEmbeddedServer(
   const dataDir = embeddedFolder(env, choice.url)
   const config = readServerConfig({
     file: null,
-    flags: { host: '127.0.0.1', port: 0, dataDir, isKeyRequired: true, simulated: 'off' },
+    flags: { host: '127.0.0.1', port: 0, dataDir, database: null, isKeyRequired: true, simulated: 'off' },
     env,
   })
   const { concurrencyDefault } = config.limits

@@ -56,11 +56,13 @@ function readyFacts({ url, dataDir, isSimulated, firstKey }: RunningServer) {
 function flagsOf(input: CommandInput): ConfigFlags {
   const host = textOption(input, 'host')
   const dataDir = textOption(input, 'dataDir')
+  const database = textOption(input, 'database')
   const port = integerOption(input, 'port', { min: 0, max: PORT_MAX })
   const { sim } = input.options
   return {
     ...(host === null ? {} : { host }),
     ...(dataDir === null ? {} : { dataDir }),
+    ...(database === null ? {} : { database }),
     ...(port === null ? {} : { port }),
     ...(flagOption(input, 'requireKey') ? { isKeyRequired: true } : {}),
     ...(sim === true ? { simulated: 'on' as const } : sim === false ? { simulated: 'off' as const } : {}),

@@ -17,6 +17,10 @@ export const serverCommands: readonly CommandSpec[] = [
       },
       { flags: '--port <port>', help: 'Port to listen on (default: 4111, or the next free one)' },
       { flags: '--data-dir <folder>', help: 'Where everything is kept' },
+      {
+        flags: '--database <url>',
+        help: 'PostgreSQL for the metadata: postgres://user@host/name; with a password rather DW_DATABASE (default: a file in the data folder)',
+      },
       { flags: '--config <file>', help: 'Configuration file (TOML)' },
       { flags: '--require-key', help: 'Demand a key on loopback too' },
       { flags: '--sim', help: 'Serve the simulated model' },

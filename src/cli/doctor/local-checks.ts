@@ -12,6 +12,8 @@ const NODE_VERSION_MIN = [22, 18] as const
 const OTHERS = 0o077
 /** What a folder that was used has; the last are there once the server has run. */
 const DATA_FILES = ['lock.sqlite', 'dw.sqlite', 'owner-token', 'blobs', 'results'] as const
+/** In place of its own database where that is PostgreSQL. */
+const POSTGRES_MARK = 'postgres-folder'
 
 export function configCheck(read: () => Setup, env: NodeJS.ProcessEnv): Check {
   return { name: 'config', needs: [], run: () => checkConfig(read, env) }
@@ -61,13 +63,15 @@ export function dataFolderCheck(dataDir: () => string | null): Check {
 
 function checkDataFolder(folder: string | null): Finding {
   if (folder === null) return skipped('the server is not one that was found on this machine')
-  const missing = DATA_FILES.filter((name) => !existsSync(join(folder, name)))
+  const hasOwn = !existsSync(join(folder, POSTGRES_MARK))
+  const files = DATA_FILES.map((name) => (name === 'dw.sqlite' && !hasOwn ? POSTGRES_MARK : name))
+  const missing = files.filter((name) => !existsSync(join(folder, name)))
   if (missing.length > 0)
     return failed(
       `${folder} lacks ${missing.join(', ')}`,
       'Stop the server and restore the folder from a backup.',
     )
-  const open = ['', ...DATA_FILES].map((name) => join(folder, name)).filter(isOpenToOthers)
+  const open = ['', ...files].map((name) => join(folder, name)).filter(isOpenToOthers)
   // What lies in a folder that nobody else may enter is out of reach, whatever its own rights.
   if (open.includes(join(folder)))
     return failed(`other users may enter ${folder}`, `chmod 700 ${shellWord(folder)}`)
